@@ -47,7 +47,7 @@ func (l *Log) Store() Store { return l.store }
 // [ErrOverloaded], [ErrUnavailable], [ErrClosed] or the error of ctx when nothing was written, and [ErrUncertain]
 // when that is not known.
 func (l *Log) Commit(ctx context.Context, u Unit) (Result, error) {
-	if err := u.validate(); err != nil {
+	if err := u.Validate(); err != nil {
 		return Result{}, err
 	}
 	return l.queue.commit(ctx, &u)

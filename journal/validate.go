@@ -26,8 +26,9 @@ const (
 	maxSchema = 1<<31 - 1 // a schema number
 )
 
-// validate reports the first rule that u breaks. It also fills in what a caller may leave out.
-func (u *Unit) validate() error {
+// Validate reports the first rule that u breaks, as an [InvalidError]. It also fills in what a caller may leave out: the
+// schema number and the time of events, in place. [Log.Commit] calls it.
+func (u *Unit) Validate() error {
 	for _, part := range []struct {
 		field string
 		n     int

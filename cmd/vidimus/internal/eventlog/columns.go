@@ -67,7 +67,8 @@ func usualType() []string {
 }
 
 func usualTime() []string {
-	return []string{"time:timestamp", "timestamp", "ocel:timestamp", "completetimestamp", "eventtime", "time", "datetime", "date"}
+	return []string{"time:timestamp", "timestamp", "ocel:timestamp", "completetimestamp", "eventtime", "time",
+		"datetime", "date"}
 }
 
 // plainName makes "Case ID", "case_id" and "caseId" the same.

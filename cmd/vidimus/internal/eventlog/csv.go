@@ -113,8 +113,7 @@ func (s *csvSource) next(r *Record) error {
 	s.data = append(s.data[:0], '{')
 	for i := range s.columns {
 		c := &s.columns[i]
-		cell := strings.TrimSpace(row[i])
-		if problem, remedy := s.take(r, c, cell); problem != nil {
+		if problem, remedy := s.take(r, c, row[i]); problem != nil {
 			line, _ := s.rows.FieldPos(i)
 			return &Error{Place: fmt.Sprintf("line %d", line), Field: c.name, Problem: problem.Error(), Remedy: remedy}
 		}
@@ -126,8 +125,9 @@ func (s *csvSource) next(r *Record) error {
 	return nil
 }
 
-// take puts one cell where it belongs.
-func (s *csvSource) take(r *Record, c *column, cell string) (problem error, remedy string) {
+// take puts one cell where it belongs. Space around it is kept in the data only.
+func (s *csvSource) take(r *Record, c *column, text string) (problem error, remedy string) {
+	cell := strings.TrimSpace(text)
 	if !utf8.ValidString(cell) {
 		return errors.New("the cell is not UTF-8"), "convert the file with iconv"
 	}
@@ -160,11 +160,11 @@ func (s *csvSource) take(r *Record, c *column, cell string) (problem error, reme
 			}
 		}
 	}
-	return s.keep(c, cell, objects), "write plain numbers such as 12.5, or leave the column out of NumberColumns"
+	return s.keep(c, text, objects), "write plain numbers such as 12.5, or leave the column out of NumberColumns"
 }
 
 // keep writes a cell into the data.
-func (s *csvSource) keep(c *column, cell string, objects []string) (err error) {
+func (s *csvSource) keep(c *column, text string, objects []string) (err error) {
 	switch {
 	case c.objects:
 		s.data = append(appendMember(s.data, c.name), '[')
@@ -177,9 +177,9 @@ func (s *csvSource) keep(c *column, cell string, objects []string) (err error) {
 		s.data = append(s.data, ']')
 	case c.isType, c.isTime, c.isCase:
 	case c.isNumber:
-		s.data, err = appendFloat(appendMember(s.data, c.name), cell)
+		s.data, err = appendFloat(appendMember(s.data, c.name), text)
 	default:
-		s.data = appendString(appendMember(s.data, c.name), cell)
+		s.data = appendString(appendMember(s.data, c.name), text)
 	}
 	return err
 }

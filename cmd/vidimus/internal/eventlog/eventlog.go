@@ -20,6 +20,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"os"
@@ -31,7 +32,9 @@ import (
 const (
 	lineBytesMax   = 4 << 20
 	streamBytesMax = 255 // of stream, type and tag
-	tagsMax        = 64
+	tagsMax        = 32
+	dataBytesMax   = 1 << 20
+	metaBytesMax   = 64 << 10
 	casesMax       = 4 << 20
 )
 
@@ -132,11 +135,12 @@ type source interface {
 
 // Reader reads one event log. One goroutine may read it, while others ask for Offset and Size.
 type Reader struct {
-	name  string
-	in    *input
-	src   source
-	cases cases
-	used  bool
+	name   string
+	in     *input
+	src    source
+	cases  cases
+	events int64 // read so far
+	used   bool
 }
 
 // Open opens an event log for reading, "-" being standard input. It returns an *Error for options and files that
@@ -229,6 +233,10 @@ func (r *Reader) read() (Record, error) {
 		return rec, &Error{File: r.name, Problem: "read already", Remedy: "open it again"}
 	}
 	err := r.src.next(&rec)
+	r.events++
+	if err == nil {
+		err = r.fits(&rec)
+	}
 	if err == nil {
 		err = r.identify(&rec)
 	}
@@ -240,6 +248,22 @@ func (r *Reader) read() (Record, error) {
 		return Record{}, err
 	}
 	return Record{}, named(r.name, r.in.explain(err))
+}
+
+// fits refuses a record that is larger than a journal takes.
+func (r *Reader) fits(rec *Record) error {
+	for _, part := range []struct {
+		field     string
+		size, max int
+	}{{"data", len(rec.Data), dataBytesMax}, {"meta", len(rec.Meta), metaBytesMax}, {"tags", len(rec.Tags), tagsMax}} {
+		if part.size > part.max {
+			return &Error{
+				Place: fmt.Sprintf("event %d, of stream %q", r.events, rec.Stream), Field: part.field,
+				Problem: fmt.Sprintf("%d is over the limit of %d", part.size, part.max), Remedy: "shorten or remove this event",
+			}
+		}
+	}
+	return nil
 }
 
 // identify derives the ID of a record that has none.
