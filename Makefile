@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+# The commands of the house. `make help` explains them; CI calls the same ones.
+
+GO   ?= go
+TOOL  = $(GO) tool -modfile=tools/go.mod
+
+# What the simulator runs inside WebAssembly, so what has to compile for it.
+CORE = $(addprefix ./,$(wildcard journal journal/mem journal/sqlite lease timer cell))
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test race postgres check format guards bench soak generate golden
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+run: ## Start a node on this machine: one SQLite file, nothing to install
+	$(GO) run ./cmd/vidimus dev
+
+build: ## Build the one static binary, bin/vidimus
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/vidimus ./cmd/vidimus
+
+test: postgres ## Run every test, those against PostgreSQL and under the race detector included
+	@echo "== all tests, with the guards of the house and a throw-away PostgreSQL"
+	$(GO) test ./...
+	@$(MAKE) --no-print-directory race
+
+race: postgres
+	@command -v $$($(GO) env CC) >/dev/null || { echo "go test -race needs a C compiler:" \
+		"apt-get install gcc, or set CC" >&2; exit 1; }
+	@echo "== all tests again, under the race detector"
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+postgres: ## Find PostgreSQL and PgBouncer for the tests, or install them (Debian, Ubuntu)
+	@.ci/postgres
+
+check: ## Check form, vet, static analysis, WebAssembly and the guards: under two minutes, before every commit
+	@echo "== format (gofumpt)"
+	@unformatted=$$($(TOOL) gofumpt -l .); [ -z "$$unformatted" ] || { \
+		echo "$$unformatted"; echo "these files are not formatted: run make format" >&2; exit 1; }
+	@echo "== go vet"
+	@$(GO) vet ./...
+	@echo "== staticcheck"
+	@$(TOOL) staticcheck ./...
+	@echo "== the core compiles for WebAssembly (wasip1)"
+	@GOOS=wasip1 GOARCH=wasm $(GO) build $(CORE)
+	@$(MAKE) --no-print-directory guards
+
+guards: ## Run only the guards: import plan, forbidden calls, sizes, docs, goldens
+	@echo "== the guards of the house"
+	@$(GO) test .
+
+format: ## Format every file
+	$(TOOL) gofumpt -w .
+
+golden: ## Rewrite the dependency list and the exported API in testdata; read the diff before committing it
+	$(GO) test . -run Golden -rewrite
+
+bench: ## Run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+soak: postgres ## Run the long kill and power-loss runs (an hour or more)
+	VIDIMUS_SOAK=1 $(GO) test -count=1 -timeout 4h ./...
+
+generate: ## Regenerate what is generated
+	$(GO) generate ./...
