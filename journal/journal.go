@@ -21,10 +21,14 @@ package journal
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Window is how many events of a stream are searched for the last event of an append, to recognise a retry.
 const Window = 1000
+
+// maxMany bounds the units of one [Log.CommitMany].
+const maxMany = 1000
 
 // Log is an open journal. Goroutines may share it.
 type Log struct {
@@ -51,6 +55,24 @@ func (l *Log) Commit(ctx context.Context, u Unit) (Result, error) {
 		return Result{}, err
 	}
 	return l.queue.commit(ctx, &u)
+}
+
+// CommitMany commits units as if each were given to [Log.Commit] just before the next, and answers with one outcome for
+// each: a unit that is refused does not touch the others. A caller with many units waits once for many of them, and
+// their events stand in the journal in the order of the units. It takes 1,000 units at most. It returns [ErrInvalid] for
+// the first unit that breaks a rule, [ErrOverloaded], [ErrClosed] or the error of ctx when nothing was written.
+func (l *Log) CommitMany(ctx context.Context, units []Unit) ([]Outcome, error) {
+	if len(units) > maxMany {
+		return nil, invalid("units", "are %d, at most %d are taken at once; split them", len(units), maxMany)
+	}
+	many := make([]*Unit, len(units))
+	for i := range units {
+		if err := units[i].Validate(); err != nil {
+			return nil, fmt.Errorf("units[%d]: %w", i, err)
+		}
+		many[i] = &units[i]
+	}
+	return l.queue.commitMany(ctx, many)
 }
 
 // Append appends events to one stream, as [Log.Commit] does. Events without an id get one, in place: repeat the call

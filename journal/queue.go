@@ -57,10 +57,39 @@ func (q *queue) commit(ctx context.Context, u *Unit) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
-	t := &ticket{unit: u, bytes: u.size(), turn: make(chan struct{}, 1)}
+	t := newTicket(u)
 	if err := q.enter(t); err != nil {
 		return Result{}, err
 	}
+	return q.await(ctx, t)
+}
+
+// commitMany lets the units enter side by side. They are answered in their order, and only the first that waits can
+// be told to lead, so one goroutine can wait for all of them, one after the other.
+func (q *queue) commitMany(ctx context.Context, units []*Unit) ([]Outcome, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	tickets := make([]*ticket, len(units))
+	for i, u := range units {
+		tickets[i] = newTicket(u)
+	}
+	if err := q.enter(tickets...); err != nil {
+		return nil, err
+	}
+	outcomes := make([]Outcome, len(units))
+	for i, t := range tickets {
+		outcomes[i].Result, outcomes[i].Err = q.await(ctx, t)
+	}
+	return outcomes, nil
+}
+
+func newTicket(u *Unit) *ticket {
+	return &ticket{unit: u, bytes: u.size(), turn: make(chan struct{}, 1)}
+}
+
+// await waits until t is answered, and commits a batch if told to lead.
+func (q *queue) await(ctx context.Context, t *ticket) (Result, error) {
 	select {
 	case <-t.turn:
 	case <-ctx.Done():
@@ -75,16 +104,16 @@ func (q *queue) commit(ctx context.Context, u *Unit) (Result, error) {
 	return t.outcome.Result, t.outcome.Err
 }
 
-func (q *queue) enter(t *ticket) error {
+func (q *queue) enter(tickets ...*ticket) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.mu.closed {
 		return ErrClosed
 	}
-	if len(q.mu.waiting) >= queueUnits {
-		return fmt.Errorf("%w: %d units wait to be written; try again later", ErrOverloaded, queueUnits)
+	if len(q.mu.waiting)+len(tickets) > queueUnits {
+		return fmt.Errorf("%w: %d units wait to be written; try again later", ErrOverloaded, len(q.mu.waiting))
 	}
-	q.mu.waiting = append(q.mu.waiting, t)
+	q.mu.waiting = append(q.mu.waiting, tickets...)
 	if !q.mu.led {
 		q.appoint()
 	}
