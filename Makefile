@@ -11,7 +11,7 @@ CORE = $(addprefix ./,$(wildcard journal journal/mem journal/sqlite lease timer 
 .PHONY: help run build test race postgres check format guards bench soak generate golden
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Start a node on this machine: one SQLite file, nothing to install
 	$(GO) run ./cmd/vidimus dev

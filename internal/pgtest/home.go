@@ -7,7 +7,6 @@
 package pgtest
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"example.com/vidimus/internal/ids"
 )
 
 // prefix marks our directories among others' in the temporary directory.
@@ -199,4 +200,4 @@ func serverUser() (*syscall.Credential, error) {
 }
 
 // secret is random text for passwords and names that must not meet another process's.
-func secret() string { return rand.Text() }
+func secret() string { return ids.Short() + ids.Short() }

@@ -109,7 +109,7 @@ func databaseName(test string) string {
 		return '_'
 	}
 	base := strings.Map(keep, strings.ToLower(test))
-	return fmt.Sprintf("t_%s_%.30s", strings.ToLower(secret()[:12]), base)
+	return fmt.Sprintf("t_%s_%.30s", secret(), base)
 }
 
 // execute runs one statement on a connection of its own.
