@@ -57,9 +57,10 @@ type Record struct {
 	Stream string
 	// Type is what happened, never empty.
 	Type string
-	// ID is a UUID in its canonical form. When the file has none it is derived, and the same for each reading of
-	// the same file: a UUID of version 8 (RFC 9562) made of the SHA-256 of stream, index of the event in its
-	// stream within this file, type, time, and data. For [JSONArchive] the path stands for index and time.
+	// ID is a UUID in its canonical form. When the file has none it is derived, and the same whenever the same file
+	// is read with the same options: a UUID of version 8 (RFC 9562) made of the SHA-256 of stream, index of the
+	// event in its stream within this file, type, time, and data. For [JSONArchive] the path stands for index
+	// and time.
 	ID string
 	// Schema is 1 unless the file says more.
 	Schema int
@@ -211,8 +212,8 @@ func openFolder(path string, o Options) (*Reader, error) {
 	return &Reader{in: &input{size: -1}, src: src, cases: newCases()}, nil
 }
 
-// All returns the events in the order of the file. After an error, an *Error for a malformed file, it ends.
-// It can be ranged over once.
+// All returns the events in the order of the file, and ends after an error: an *Error if the file is malformed.
+// A loop that was left goes on at the next event when All is ranged over again; after the end that is an *Error.
 func (r *Reader) All() iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		for {
@@ -244,7 +245,7 @@ func (r *Reader) read() (Record, error) {
 		return rec, nil
 	}
 	r.used = true
-	if err == io.EOF {
+	if err == io.EOF { // the plain one: explain tells files cut short apart
 		return Record{}, err
 	}
 	return Record{}, named(r.name, r.in.explain(err))
