@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mem_test
+
+import (
+	"testing"
+
+	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/journaltest"
+	"example.com/vidimus/journal/mem"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	journaltest.Run(t, func(testing.TB) journaltest.Harness {
+		return journaltest.Harness{Open: func(testing.TB) *journal.Log { return mem.Open() }}
+	})
+}
