@@ -76,6 +76,10 @@ type Batch struct {
 	last    journal.Position
 	rowsOf  map[journal.Stream][]int // indices into Rows
 	records map[recordName]journal.Version
+	checked struct { // what the unit being added found, for each of its streams and records
+		heads    []Head
+		versions []journal.Version
+	}
 }
 
 type recordName struct{ kind, key string }
@@ -136,6 +140,7 @@ func (b *Batch) checkFences(u *journal.Unit) (refusal, err error) {
 }
 
 func (b *Batch) checkStreams(u *journal.Unit) (refusal, err error) {
+	b.checked.heads = b.checked.heads[:0]
 	for i := range u.Appends {
 		a := &u.Appends[i]
 		h, err := b.head(a.Stream)
@@ -145,6 +150,7 @@ func (b *Batch) checkStreams(u *journal.Unit) (refusal, err error) {
 		if !a.Expect.Holds(h.Version) {
 			return &journal.ConflictError{Name: string(a.Stream), Expect: a.Expect, Actual: h.Version}, nil
 		}
+		b.checked.heads = append(b.checked.heads, h)
 	}
 	return nil, nil
 }
@@ -178,6 +184,7 @@ func (b *Batch) matchPlanned(c *journal.Condition) journal.Position {
 }
 
 func (b *Batch) checkRecords(u *journal.Unit) (refusal, err error) {
+	b.checked.versions = b.checked.versions[:0]
 	for i := range u.Records {
 		w := &u.Records[i]
 		v, err := b.record(w.Kind, w.Key)
@@ -187,10 +194,12 @@ func (b *Batch) checkRecords(u *journal.Unit) (refusal, err error) {
 		if !w.Expect.Holds(v) {
 			return &journal.ConflictError{Name: w.Kind + "/" + w.Key, Expect: w.Expect, Actual: v}, nil
 		}
+		b.checked.versions = append(b.checked.versions, v)
 	}
 	return nil, nil
 }
 
+// apply plans what a unit writes, once all checks have passed.
 func (b *Batch) apply(u *journal.Unit) journal.Result {
 	var res journal.Result
 	if len(u.Appends) > 0 {
@@ -198,10 +207,7 @@ func (b *Batch) apply(u *journal.Unit) journal.Result {
 	}
 	for i := range u.Appends {
 		a := &u.Appends[i]
-		h, err := b.head(a.Stream)
-		if err != nil {
-			panic(fmt.Sprintf("plan: head of %s, known a moment ago: %v", a.Stream, err))
-		}
+		h := b.checked.heads[i]
 		for k := range a.Events {
 			h = b.insert(a.Stream, h, &a.Events[k])
 			res.Position = b.last
@@ -212,7 +218,7 @@ func (b *Batch) apply(u *journal.Unit) journal.Result {
 		res.Versions[i] = h.Version
 	}
 	for i := range u.Records {
-		res.Records = append(res.Records, b.write(&u.Records[i]))
+		res.Records = append(res.Records, b.write(&u.Records[i], b.checked.versions[i]))
 	}
 	return res
 }
@@ -233,11 +239,8 @@ func (b *Batch) insert(s journal.Stream, h Head, e *journal.EventData) Head {
 	return Head{Version: h.Version + 1, Position: b.last, Skip: skip, Newest: h.Newest}
 }
 
-func (b *Batch) write(w *journal.RecordWrite) journal.Version {
-	v, err := b.record(w.Kind, w.Key)
-	if err != nil {
-		panic(fmt.Sprintf("plan: record %s/%s, known a moment ago: %v", w.Kind, w.Key, err))
-	}
+// write plans the write of a record that is at version v.
+func (b *Batch) write(w *journal.RecordWrite, v journal.Version) journal.Version {
 	switch w.Op {
 	case journal.Put:
 		v++
