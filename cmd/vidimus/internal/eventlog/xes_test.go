@@ -14,7 +14,8 @@ import (
 func TestXESFindsCaseTypeAndTime(t *testing.T) {
 	t.Parallel()
 	const head = `<log><classifier name="Both" keys="'a b' life"/>`
-	const event = `<event><string key="a b" value="x"/><string key="life" value="end"/><string key="no" value="7"/></event>`
+	const event = `<event><string key="a b" value="x"/><string key="life" value="end"/>` +
+		`<string key="no" value="7"/></event>`
 	for _, c := range []struct {
 		name, text string
 		options    Options
@@ -34,7 +35,7 @@ func TestXESFindsCaseTypeAndTime(t *testing.T) {
 			Options{CaseColumn: "no"}, "import-7 | x+end |"},
 		{"events without a trace", head + event + "</log>", Options{CaseColumn: "no"}, "import-7 | x+end |"},
 		{"tags", head + event + "</log>", Options{CaseColumn: "no", TagColumns: []string{"life"}}, `tags ["life:end"]`},
-		{"a time asked for", "<log>" + `<event><date key="at" value="2024-01-01T00:00:00Z"/><id key="c" value="1"/></event></log>`,
+		{"a time asked for", `<log><event><date key="at" value="2024-01-01"/><id key="c" value="1"/></event></log>`,
 			Options{CaseColumn: "c", TypeColumn: "c", TimeColumn: "at"}, "import-1 | 1 | 1 | 2024-01-01T00:00:00Z |"},
 	} {
 		records, err := readText(t, c.text, c.options)
@@ -60,7 +61,8 @@ func TestXESValuesBecomeJSON(t *testing.T) {
 		{`<string key="k" value=""></string>`, `""`},
 		{`<string key="k" value="a">text<!-- x --><![CDATA[<no/>]]><?pi?></string>`, `"a"`},
 		{`<list key="k"/>`, `[]`},
-		{`<list key="k"><int key="a" value="1"/><list key="a"><id key="b" value="c"/></list></list>`, `[{"a":1},{"a":[{"b":"c"}]}]`},
+		{`<list key="k"><int key="a" value="1"/><list key="a"><id key="b" value="c"/></list></list>`,
+			`[{"a":1},{"a":[{"b":"c"}]}]`},
 		{`<container key="k"><string key="a" value="1"><int key="b" value="2"/></string></container>`,
 			`{"a":{"value":"1","attributes":{"b":2}}}`},
 		{`<date key="k" value="yesterday"/>`, `"yesterday"`},
@@ -78,7 +80,8 @@ func TestXESKeepsToItsNamespace(t *testing.T) {
 	t.Parallel()
 	const text = `<x:log xmlns:x="urn:xes" xmlns="urn:other"><x:trace><string key="concept:name" value="wrong"/>` +
 		`<x:string key="concept:name" value="1"/><event/><x:event><x:string key="concept:name" value="a"/>` +
-		`<y:id xmlns:y="urn:xes" key="more" value="b"/><x:id xmlns:x="urn:no" key="none" value=""/></x:event></x:trace></x:log>`
+		`<y:id xmlns:y="urn:xes" key="more" value="b"/><x:id xmlns:x="urn:no" key="none" value=""/></x:event>` +
+		"</x:trace></x:log>"
 	records, err := readText(t, text, Options{})
 	want := "import-1 | a | 1 | - | {\"concept:name\":\"a\",\"more\":\"b\"}\n  meta {\"case\":{\"concept:name\":\"1\"}}\n"
 	if got := show(records); err != nil || got != want {
@@ -88,7 +91,8 @@ func TestXESKeepsToItsNamespace(t *testing.T) {
 
 func TestXESLinesAreCounted(t *testing.T) {
 	t.Parallel()
-	text := "<log>\n<!--\n\n-->\n<trace><string\nkey='concept:name'\nvalue='1'/>\n\n<event>\n<int key='n' value='x'/></event></trace></log>"
+	text := "<log>\n<!--\n\n-->\n<trace><string\nkey='concept:name'\nvalue='1'/>\n\n" +
+		"<event>\n<int key='n' value='x'/></event></trace></log>"
 	_, err := readText(t, text, Options{})
 	if err == nil || !strings.Contains(err.Error(), "line 10, trace 1, event 1: n:") {
 		t.Errorf("got %v, want line 10", err)
@@ -119,9 +123,10 @@ func syntheticXES(cases int) string {
 	for i := range cases {
 		fmt.Fprintf(&b, `<trace><string key="concept:name" value="%d"/>`, i)
 		for k := range 20 {
-			fmt.Fprintf(&b, "\n\t\t<event>\n\t\t\t<string key=\"org:resource\" value=\"%d\"/>\n\t\t\t<string key=\"lifecycle:transition\""+
-				" value=\"COMPLETE\"/>\n\t\t\t<string key=\"concept:name\" value=\"STEP_%d\"/>\n\t\t\t<date key=\"time:timestamp\""+
-				" value=\"2011-10-01T00:38:44.546+02:00\"/>\n\t\t</event>", i%100, k)
+			fmt.Fprintf(&b, "\n\t\t<event>\n\t\t\t<string key=\"org:resource\" value=\"%d\"/>\n\t\t\t", i%100)
+			b.WriteString("<string key=\"lifecycle:transition\" value=\"COMPLETE\"/>\n\t\t\t")
+			fmt.Fprintf(&b, "<string key=\"concept:name\" value=\"STEP_%d\"/>\n\t\t\t", k)
+			b.WriteString("<date key=\"time:timestamp\" value=\"2011-10-01T00:38:44.546+02:00\"/>\n\t\t</event>")
 		}
 		b.WriteString("</trace>")
 	}
