@@ -41,6 +41,8 @@ check: ## Check form, vet, static analysis, WebAssembly and the guards: under tw
 	@$(GO) vet ./...
 	@echo "== staticcheck"
 	@$(TOOL) staticcheck ./...
+	@echo "== the generated code is what the protos say"
+	@$(GO) run -C tools ./generate -check
 	@echo "== the core compiles for WebAssembly (wasip1)"
 	@GOOS=wasip1 GOARCH=wasm $(GO) build $(CORE)
 	@$(MAKE) --no-print-directory guards
