@@ -43,9 +43,13 @@ func (u *Unit) Validate() error {
 	if err := u.validateAppends(); err != nil {
 		return err
 	}
-	for i := range u.Fences {
-		if err := checkName(fmt.Sprintf("fences[%d].lease", i), u.Fences[i].Lease); err != nil {
+	for i, f := range u.Fences {
+		field := fmt.Sprintf("fences[%d]", i)
+		if err := checkName(field+".lease", f.Lease); err != nil {
 			return err
+		}
+		if f.Epoch < 1 {
+			return invalid(field+".epoch", "%d is no epoch of a lease; use the one it was acquired with", f.Epoch)
 		}
 	}
 	for i := range u.Conditions {
@@ -206,6 +210,8 @@ func (u *Unit) validateRecords() error {
 			return invalid(field, "%s/%s is named twice in one unit", r.Kind, r.Key)
 		case r.Op < Put || r.Op > Check:
 			return invalid(field+".op", "%d is unknown; use Put, Delete or Check", r.Op)
+		case r.Op == Delete && r.Kind == KindLease:
+			return invalid(field+".op", "a lease cannot be deleted: its epochs would start anew; put it without an owner")
 		case r.Expect < Exists:
 			return invalid(field+".expect", "%d is no version; use a version, Any, None or Exists", r.Expect)
 		case len(r.Value) > MaxData:
