@@ -85,12 +85,14 @@ func (l *Log) Follow(ctx context.Context, o FollowOptions) iter.Seq2[Frame, erro
 
 // start checks the options and where they begin.
 func (l *Log) start(ctx context.Context, o *FollowOptions) (Checkpoint, error) {
-	read := ReadOptions{After: o.From.Position, Filter: o.Filter, Limit: o.Page}
-	if err := read.validate(); err != nil {
-		return Checkpoint{}, err
-	}
-	if o.Pulse < 0 {
+	switch {
+	case o.Page < 0:
+		return Checkpoint{}, invalid("page", "%d is negative; use 0 for as much as a page takes", o.Page)
+	case o.Pulse < 0:
 		return Checkpoint{}, invalid("pulse", "%v is negative; use 0 for one second", o.Pulse)
+	}
+	if err := o.Filter.validate("filter"); err != nil {
+		return Checkpoint{}, err
 	}
 	if o.Pulse == 0 {
 		o.Pulse = time.Second
@@ -99,9 +101,13 @@ func (l *Log) start(ctx context.Context, o *FollowOptions) (Checkpoint, error) {
 }
 
 // Check makes sure that a checkpoint belongs to this journal's history and returns it complete: with the log, its
-// epoch and the event's id. It returns [ErrDiverged] when the checkpoint is of another log or epoch, is ahead of the
-// journal, or names an event that is not there.
+// epoch and, where there is an event at its position, that event's id. It returns [ErrDiverged] when the checkpoint is
+// of another log or epoch, is ahead of the journal, or names an event that is not there, and [ErrInvalid],
+// [ErrUnavailable] or the error of ctx.
 func (l *Log) Check(ctx context.Context, c Checkpoint) (Checkpoint, error) {
+	if c.Position < 0 {
+		return c, invalid("checkpoint", "%d is no position; use 0 for the beginning", c.Position)
+	}
 	head, err := l.store.Head(ctx)
 	if err != nil {
 		return c, err
@@ -118,18 +124,27 @@ func (l *Log) Check(ctx context.Context, c Checkpoint) (Checkpoint, error) {
 		return c, fmt.Errorf("%w: the checkpoint is at position %d, the journal ends at %d, so events the reader has "+
 			"seen are gone; rebuild the reader", ErrDiverged, c.Position, head.Position)
 	}
-	if c.ID != (ID{}) {
-		page, err := l.store.Read(ctx, Query{After: c.Position - 1, Before: c.Position + 1, Limit: 1, Bytes: 1})
-		if err != nil {
-			return c, err
-		}
-		if len(page.Events) == 0 || page.Events[0].ID != c.ID {
-			return c, fmt.Errorf("%w: the event at position %d is not the one the reader has seen (%s); rebuild "+
-				"the reader", ErrDiverged, c.Position, c.ID)
-		}
+	at, err := l.idAt(ctx, c.Position)
+	if err != nil {
+		return c, err
 	}
-	c.Log, c.Epoch = head.Log, head.Epoch
-	return c, nil
+	if c.ID != (ID{}) && c.ID != at {
+		return c, fmt.Errorf("%w: the event at position %d is not the one the reader has seen (%s); rebuild "+
+			"the reader", ErrDiverged, c.Position, c.ID)
+	}
+	return Checkpoint{Log: head.Log, Epoch: head.Epoch, Position: c.Position, ID: at}, nil
+}
+
+// idAt returns the id of the event at a position, zero when there is none.
+func (l *Log) idAt(ctx context.Context, p Position) (ID, error) {
+	if p == 0 {
+		return ID{}, nil
+	}
+	page, err := l.store.Read(ctx, Query{After: p - 1, Before: p + 1, Limit: 1, Bytes: 1})
+	if err != nil || len(page.Events) == 0 {
+		return ID{}, err
+	}
+	return page.Events[0].ID, nil
 }
 
 func (l *Log) next(ctx context.Context, o *FollowOptions, at Checkpoint) (Frame, error) {
@@ -157,9 +172,9 @@ func (l *Log) await(ctx context.Context, after Position, pulse time.Duration) er
 }
 
 // Checkpoint returns the checkpoint saved under a consumer's name, and the version of that record; zeros if there
-// is none. It returns [ErrUnavailable] or the error of ctx.
+// is none. It returns [ErrInvalid], [ErrUnavailable] or the error of ctx.
 func (l *Log) Checkpoint(ctx context.Context, consumer string) (Checkpoint, Version, error) {
-	r, err := l.store.Record(ctx, KindCheckpoint, consumer)
+	r, err := l.Record(ctx, KindCheckpoint, consumer)
 	if errors.Is(err, ErrNotFound) {
 		return Checkpoint{}, 0, nil
 	}

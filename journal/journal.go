@@ -90,21 +90,23 @@ func (l *Log) Append(ctx context.Context, s Stream, e Expect, events ...EventDat
 // commit that was answered, by any node, before the call. It returns [ErrUnavailable] or the error of ctx.
 func (l *Log) Head(ctx context.Context) (Checkpoint, error) { return l.store.Head(ctx) }
 
-// Record returns a record, or [ErrNotFound].
+// Record returns a record, or [ErrNotFound]. It returns [ErrInvalid], [ErrUnavailable] or the error of ctx as well.
 func (l *Log) Record(ctx context.Context, kind, key string) (Record, error) {
+	if err := checkName("kind", kind); err != nil {
+		return Record{}, err
+	}
+	if err := checkName("key", key); err != nil {
+		return Record{}, err
+	}
 	return l.store.Record(ctx, kind, key)
 }
 
 // Records returns records of one kind, [MaxPage] or q.Limit at most, whichever is less: in the order of their keys,
-// or of their due times where q.DueBy is set.
+// or of their due times where q.DueBy is set. It returns [ErrInvalid], [ErrUnavailable] or the error of ctx.
 func (l *Log) Records(ctx context.Context, q RecordQuery) ([]Record, error) {
-	if !q.DueBy.IsZero() && q.After != "" {
-		return nil, invalid("after", "cannot be joined with a due time; page by due time instead")
-	}
-	if err := checkName("kind", q.Kind); err != nil {
+	if err := q.validate(); err != nil {
 		return nil, err
 	}
-	q.Limit = pageSize(q.Limit)
 	return l.store.Records(ctx, q)
 }
 

@@ -7,6 +7,7 @@ package journal
 import (
 	"context"
 	"iter"
+	"time"
 )
 
 // Limits of a page.
@@ -131,6 +132,32 @@ func (o *StreamOptions) validate(s Stream) error {
 	if err := checkName("stream", string(s)); err != nil {
 		return err
 	}
+	return nil
+}
+
+// validate also brings the query into the form that stores expect.
+func (q *RecordQuery) validate() error {
+	if !q.DueBy.IsZero() && q.After != "" {
+		return invalid("after", "cannot be joined with a due time; page by due time instead")
+	}
+	if q.Limit < 0 {
+		return invalid("limit", "%d is negative; use 0 for as many as a page takes", q.Limit)
+	}
+	for _, part := range []struct{ field, name string }{{"kind", q.Kind}, {"prefix", q.Prefix}, {"after", q.After}} {
+		if part.name == "" && part.field != "kind" {
+			continue
+		}
+		if err := checkName(part.field, part.name); err != nil {
+			return err
+		}
+	}
+	if !q.DueBy.IsZero() {
+		q.DueBy = q.DueBy.UTC().Truncate(time.Microsecond)
+		if err := checkTime("due by", q.DueBy); err != nil {
+			return err
+		}
+	}
+	q.Limit = pageSize(q.Limit)
 	return nil
 }
 
