@@ -97,6 +97,9 @@ func TestMalformedLinesAreRefused(t *testing.T) {
 	refuses(t, []wrongCase{
 		{"NDJSON unknown field", NDJSON, "\n" + `{"stream":"a","kind":"b"}`, "line 2: kind: unknown field; rename"},
 		{"NDJSON field twice", NDJSON, `{"type":"a","type":"b"}`, "type: given twice"},
+		{"NDJSON no base64", NDJSON, `{"stream":"a","data_base64":"?"}`, "line 1: data_base64: not base64"},
+		{"NDJSON data twice", NDJSON, `{"data":1,"data_base64":"AA=="}`, "data_base64: given beside"},
+		{"NDJSON meta twice", NDJSON, `{"meta_base64":"AA==","meta":{}}`, "meta: given beside"},
 		{"NDJSON field in other case", NDJSON, `{"Type":"a"}`, "Type: unknown field"},
 		{"NDJSON cut off", NDJSON, `{"type":`, "line 1: JSON cut off at byte"},
 		{"NDJSON two values", NDJSON, `{} {}`, "more than one JSON value"},

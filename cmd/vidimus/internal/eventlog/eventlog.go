@@ -66,9 +66,9 @@ type Record struct {
 	Schema int
 	// Time is in UTC. It is zero only for an XES event that has no time.
 	Time time.Time
-	// Data is valid JSON, or nil when an NDJSON line has none.
+	// Data is valid JSON, or nil when an NDJSON line has none. Only data_base64 in an NDJSON line may be anything.
 	Data json.RawMessage
-	// Meta is a JSON object, or nil.
+	// Meta is a JSON object, or nil. Only meta_base64 in an NDJSON line may be anything.
 	Meta json.RawMessage
 	// Tags are "<column>:<value>", each once, in the order of the columns; NDJSON lines name their own.
 	Tags []string

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-const knownFields = "stream, version, position, type, schema, id, time, data, meta, tags"
+const knownFields = "stream, version, position, type, schema, id, time, data, meta, tags, data_base64, meta_base64"
 
 type ndjsonSource struct {
 	lines lines
@@ -75,17 +75,40 @@ func setField(r *Record, m member) (problem, remedy string) {
 	case "position", "version":
 		return setCount(new(int), m.value)
 	case "data":
+		if r.Data != nil {
+			return "given beside data_base64", "keep one of the two"
+		}
 		r.Data = bytes.Clone(m.value)
 	case "meta":
+		if r.Meta != nil {
+			return "given beside meta_base64", "keep one of the two"
+		}
 		if m.value[0] != '{' {
 			return "not an object", `write it as "meta":{...} or leave it out`
 		}
 		r.Meta = bytes.Clone(m.value)
+	case "data_base64":
+		return setBytes(&r.Data, m.value)
+	case "meta_base64":
+		return setBytes(&r.Meta, m.value)
 	case "tags":
 		return setTags(r, m.value)
 	default:
 		return "unknown field", "rename it or move it into data or meta; known are " + knownFields
 	}
+	return "", ""
+}
+
+// setBytes sets what is not JSON, which stands in a line instead of the field without "_base64".
+func setBytes(to *json.RawMessage, value []byte) (problem, remedy string) {
+	var text []byte
+	switch {
+	case *to != nil:
+		return "given beside the field it stands for", "keep one of the two"
+	case value[0] != '"' || json.Unmarshal(value, &text) != nil:
+		return "not base64 (RFC 4648)", "encode the bytes, or write JSON into the field without _base64"
+	}
+	*to = text
 	return "", ""
 }
 
