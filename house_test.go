@@ -39,7 +39,7 @@ type textFile struct{ path, text string }
 // house is all that the guards look at.
 type house struct {
 	module string
-	goes   []goFile
+	goes   []goFile // of this module; tools and bench are modules of their own
 	texts  []textFile
 }
 
@@ -79,7 +79,7 @@ func (h *house) add(name, text string) error {
 		first, _, _ := strings.Cut(text, "\n")
 		h.module = strings.TrimSpace(strings.TrimPrefix(first, "module"))
 	}
-	if path.Ext(name) != ".go" || strings.Contains(name, "testdata/") {
+	if path.Ext(name) != ".go" || strings.Contains(name, "testdata/") || otherModule(name) {
 		return nil
 	}
 	f, err := parseGo(name, text)
@@ -87,6 +87,16 @@ func (h *house) add(name, text string) error {
 		h.goes = append(h.goes, f)
 	}
 	return err
+}
+
+// otherModule reports whether a file lies below a go.mod that is not the root's.
+func otherModule(name string) bool {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(filepath.FromSlash(dir), "go.mod")); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // parseGo parses a file or a sample.
