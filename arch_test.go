@@ -45,6 +45,7 @@ var plan = []room{
 		path: "journal/journaltest", may: []string{"journal", "journal/mem"},
 		outside: []string{"github.com/anishathalye/porcupine"},
 	},
+	{path: "journal/crashtest", may: []string{"journal", "journal/mem"}},
 	{path: "journal/schema", may: []string{"journal"}},
 
 	{path: "lease", may: []string{"journal"}},
@@ -80,7 +81,7 @@ var plan = []room{
 }
 
 // kits are open to the tests of every room.
-var kits = []string{"internal/pgtest", "journal/mem", "journal/journaltest"}
+var kits = []string{"internal/pgtest", "journal/mem", "journal/journaltest", "journal/crashtest"}
 
 // testOutside are the modules that any test may import.
 var testOutside = []string{

@@ -26,8 +26,8 @@ const (
 	maxSchema = 1<<31 - 1 // a schema number
 )
 
-// Validate reports the first rule that u breaks, as an [InvalidError]. It also fills in what a caller may leave out: the
-// schema number and the time of events, in place. [Log.Commit] calls it.
+// Validate reports the first rule that u breaks, as an [InvalidError]. It also fills in what a caller may leave out:
+// the schema number and the time of events, in place. [Log.Commit] calls it.
 func (u *Unit) Validate() error {
 	for _, part := range []struct {
 		field string

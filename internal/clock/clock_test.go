@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Sleeping, in a bubble.
+
 package clock_test
 
 import (

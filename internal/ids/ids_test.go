@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// What identifiers promise.
+
 package ids_test
 
 import (

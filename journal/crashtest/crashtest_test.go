@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The checks themselves can fail.
+
 package crashtest
 
 import (

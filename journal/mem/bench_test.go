@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// What a commit costs without a disk.
+
 package mem_test
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// A first look at a journal.
+
 package mem_test
 
 import (

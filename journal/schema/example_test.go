@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Declaring a type that has changed.
+
 package schema_test
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// What the contract promises.
+
 package schema_test
 
 import (
