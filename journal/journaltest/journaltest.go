@@ -92,6 +92,9 @@ type group struct {
 func groups() []group {
 	return []group{
 		{"expect", expectCases()},
+		{"retry", retryCases()},
+		{"window", windowCases()},
+		{"condition", conditionCases()},
 	}
 }
 
