@@ -22,6 +22,8 @@ type column struct {
 	objects                bool // cells hold lists of objects
 }
 
+func (c *column) hasRole() bool { return c.isCase || c.isType || c.isTime }
+
 // plan finds the columns that mean something.
 type plan struct {
 	columns []column
@@ -52,6 +54,12 @@ func planColumns(header []string, o Options) ([]column, error) {
 		if i < 0 {
 			return nil, p.missing(role.option, role.given)
 		}
+		if p.columns[i].hasRole() {
+			return nil, &Error{
+				Place: "line 1", Field: role.option, Problem: fmt.Sprintf("column %q serves twice", p.columns[i].name),
+				Remedy: "name one column each for case, type and time",
+			}
+		}
 		role.mark(&p.columns[i])
 	}
 	return p.columns, p.options(o)
@@ -67,8 +75,10 @@ func usualType() []string {
 }
 
 func usualTime() []string {
-	return []string{"time:timestamp", "timestamp", "ocel:timestamp", "completetimestamp", "eventtime", "time",
-		"datetime", "date"}
+	return []string{
+		"time:timestamp", "timestamp", "ocel:timestamp", "completetimestamp", "eventtime", "time",
+		"datetime", "date",
+	}
 }
 
 // plainName makes "Case ID", "case_id" and "caseId" the same.
@@ -137,6 +147,12 @@ func (p *plan) options(o Options) error {
 		i := p.find(name, nil)
 		if i < 0 {
 			return p.missing("NumberColumns", name)
+		}
+		if p.columns[i].hasRole() || p.columns[i].objects {
+			return &Error{
+				Place: "line 1", Field: "NumberColumns", Problem: fmt.Sprintf("%q is case, type, time or objects", name),
+				Remedy: "leave it out",
+			}
 		}
 		p.columns[i].isNumber = true
 	}

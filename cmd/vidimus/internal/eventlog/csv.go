@@ -113,9 +113,9 @@ func (s *csvSource) next(r *Record) error {
 	s.data = append(s.data[:0], '{')
 	for i := range s.columns {
 		c := &s.columns[i]
-		if problem, remedy := s.take(r, c, row[i]); problem != nil {
+		if remedy, err := s.take(r, c, row[i]); err != nil {
 			line, _ := s.rows.FieldPos(i)
-			return &Error{Place: fmt.Sprintf("line %d", line), Field: c.name, Problem: problem.Error(), Remedy: remedy}
+			return &Error{Place: fmt.Sprintf("line %d", line), Field: c.name, Problem: err.Error(), Remedy: remedy}
 		}
 	}
 	if r.Stream == "" {
@@ -125,42 +125,42 @@ func (s *csvSource) next(r *Record) error {
 	return nil
 }
 
-// take puts one cell where it belongs. Space around it is kept in the data only.
-func (s *csvSource) take(r *Record, c *column, text string) (problem error, remedy string) {
+// take puts one cell where it belongs, or says what is wrong and the remedy. Space around it is kept in the data only.
+func (s *csvSource) take(r *Record, c *column, text string) (remedy string, err error) {
 	cell := strings.TrimSpace(text)
 	if !utf8.ValidString(cell) {
-		return errors.New("the cell is not UTF-8"), "convert the file with iconv"
+		return "convert the file with iconv", errors.New("the cell is not UTF-8")
 	}
 	objects := []string{cell}
 	if c.objects {
-		if objects, problem = objectsOf(cell); problem != nil {
-			return problem, "write objects as one name, or as ['a','b']"
+		if objects, err = objectsOf(cell); err != nil {
+			return "write objects as one name, or as ['a','b']", err
 		}
 	}
 	switch {
 	case c.isType:
-		r.Type, problem = cell, checkType(cell)
+		r.Type, err = cell, checkType(cell)
 		remedy = "fill in the cell, or name another column as TypeColumn"
 	case c.isTime:
-		r.Time, problem = s.times.parse(cell)
+		r.Time, err = s.times.parse(cell)
 		remedy = s.timeHelp
 	case c.isCase && len(objects) == 0:
-		problem, remedy = errors.New("the case is empty"), "name a column as CaseColumn that is filled in each row"
+		remedy, err = "name a column as CaseColumn that is filled in each row", errors.New("the case is empty")
 	case c.isCase:
-		r.Stream, problem = streamName(s.category, objects[0])
+		r.Stream, err = streamName(s.category, objects[0])
 		remedy = "correct the cell, or name another column as CaseColumn"
 	}
-	if problem != nil || cell == "" {
-		return problem, remedy
+	if err != nil || cell == "" {
+		return remedy, err
 	}
 	if c.isTag {
 		for _, object := range objects {
 			if err := addTag(r, c.label, object); err != nil {
-				return err, "shorten the cell, or leave the column out"
+				return "shorten the cell, or leave the column out", err
 			}
 		}
 	}
-	return s.keep(c, text, objects), "write plain numbers such as 12.5, or leave the column out of NumberColumns"
+	return "write plain numbers such as 12.5, or leave the column out of NumberColumns", s.keep(c, text, objects)
 }
 
 // keep writes a cell into the data.

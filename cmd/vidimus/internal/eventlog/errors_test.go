@@ -59,12 +59,16 @@ func TestMalformedXESIsRefused(t *testing.T) {
 		{"XES without value", XES, xesLog(`<event><string key="n"/></event>`), `n: no value; correct the attribute`},
 		{"XES without key", XES, xesLog(`<event><string value="n"/></event>`), `<string> has no key`},
 		{"XES unknown attribute", XES, xesLog(`<event><blob key="n" value=""/></event>`), `<blob> is no attribute`},
-		{"XES key twice", XES, xesLog(`<event><id key="n" value=""/><id key="n" value=""/></event>`),
-			"n: given twice"},
+		{
+			"XES key twice", XES, xesLog(`<event><id key="n" value=""/><id key="n" value=""/></event>`),
+			"n: given twice",
+		},
 		{"XES without type", XES, xesLog("<event/>"), "event 1: concept:name: the event has no type; name an attribute"},
-		{"XES wrong time", XES,
+		{
+			"XES wrong time", XES,
 			xesLog(`<event><id key="concept:name" value="a"/><id key="time:timestamp" value="x"/></event>`),
-			`time:timestamp: "x" is no time; write it as`},
+			`time:timestamp: "x" is no time; write it as`,
+		},
 		{"XES nameless case", XES, "<log><trace>" + xesEvent + "</trace></log>", "concept:name: the case has no name; name"},
 		{"XES event without trace", XES, "<log>" + xesEvent + "</log>", "the case has no name"},
 		{"XES attribute after event", XES, xesLog(xesEvent + `<string key="x" value=""/>`), "<string> after an event"},
@@ -136,6 +140,8 @@ func TestOptionsThatDoNotFitAreRefused(t *testing.T) {
 		{Options{Format: CSV, Category: "a-b"}, "x", `Category: "a-b" cannot begin a stream name`},
 		{Options{Format: CSV, CaseColumn: "k"}, "case,type,time", `CaseColumn: there is no column "k"; choose one of: case,`},
 		{Options{Format: CSV, TagColumns: []string{"k"}}, "case,type,time", `TagColumns: there is no column "k"`},
+		{Options{Format: CSV, TypeColumn: "case"}, "case,type,time", `TypeColumn: column "case" serves twice; name one`},
+		{Options{Format: CSV, NumberColumns: []string{"time"}}, "case,type,time", `NumberColumns: "time" is case, type`},
 		{Options{Format: CSV, NumberColumns: []string{"n"}}, "case,type,time,n\n1,a,2024-01-01,x", `n: "x" is no number`},
 	} {
 		if _, err := readText(t, c.text, c.options); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -5,15 +5,16 @@
 // [Open] finds out what a file is, and [Reader.All] hands out its events one by one in the order of the file, with
 // memory that does not grow with the file (but for one small counter a case, see [Record.ID]).
 //
-//	XES     a trace is a stream; every attribute of an event is in Data, in document order, with its JSON type;
-//	        the attributes of the trace are in the Meta of its first event, as {"case":{...}}. A trace without
-//	        events and the attributes of the log itself are not read.
-//	CSV     a row is an event; columns that are not case, type or time are in Data as strings; empty cells are left
-//	        out. Columns named ocel:type:<type> hold objects: arrays in Data, and tags such as "orders:990001".
-//	        A log of objects without a case column is one stream, "<category>-log".
-//	NDJSON  a line is an event, as `vidimus journal export` writes it.
-//	combined      a line of a web server's access log is an event of the stream "visitor-<address>".
-//	json-archive  a file of a directory or tar is an event; its folder and name give the type.
+//   - XES: a trace is a stream; every attribute of an event is in Data, in document order, with its JSON type; the
+//     attributes of the trace are in the Meta of its first event, as {"case":{...}}. A trace without events and the
+//     attributes of the log itself are not read.
+//   - CSV: a row is an event; columns that are not case, type or time are in Data as strings; empty cells are left
+//     out. Columns named ocel:type:<type> hold objects: arrays in Data, and tags such as "orders:990001". A log of
+//     objects without a case column is one stream, "<category>-log".
+//   - NDJSON: a line is an event, as `vidimus journal export` writes it.
+//   - combined: a line of a web server's access log is an event of the stream "visitor-<address>". An address can be
+//     personal data, which a stream name outlives: replace it before you import the log of a real site.
+//   - json-archive: a file of a directory or tar is an event; its folder and name give the type.
 package eventlog
 
 import (

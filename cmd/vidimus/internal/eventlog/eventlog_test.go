@@ -99,8 +99,9 @@ loans-L-1 | Ask & wait | 1 | 2024-03-01T08:00:00.25Z | {"concept:name":"Ask & wa
 			`"lifecycle:transition":"complete","time:timestamp":"2024-03-01T09:00:00.250+01:00","score":0.5,"online":true}
   meta {"case":{"concept:name":"L-1","amount":20000}}
 loans-L-1 | Pay € <now> | 1 | 2024-03-02T08:00:00Z | {"concept:name":"Pay € <now>",` +
-			`"lifecycle:transition":"complete","time:timestamp":"2024-03-02T09:00:00+01:00","items":[{"item":"a"},{"item":"b"}],` +
-			`"to":{"iban":"X","ref":"r-7"},"org:resource":{"value":"Ann","attributes":{"age":41}}}
+			`"lifecycle:transition":"complete","time:timestamp":"2024-03-02T09:00:00+01:00",` +
+			`"items":[{"item":"a"},{"item":"b"}],"to":{"iban":"X","ref":"r-7"},` +
+			`"org:resource":{"value":"Ann","attributes":{"age":41}}}
 loans-L-3 | Reject | 1 | - | {"concept:name":"Reject"}
   meta {"case":{"concept:name":"L-3"}}
 `},

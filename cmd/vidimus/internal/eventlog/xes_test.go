@@ -21,22 +21,43 @@ func TestXESFindsCaseTypeAndTime(t *testing.T) {
 		options    Options
 		want       string
 	}{
-		{"type by the log's classifier", head + `<trace><string key="concept:name" value="1"/>` + event + "</trace></log>",
-			Options{}, "import-1 | x+end |"},
-		{"type by a classifier asked for", head + `<trace><string key="concept:name" value="1"/>` + event + "</trace></log>",
-			Options{TypeColumn: "Both"}, "import-1 | x+end |"},
-		{"type by an attribute asked for", head + `<trace><string key="concept:name" value="1"/>` + event + "</trace></log>",
-			Options{TypeColumn: "no"}, "import-1 | 7 |"},
-		{"case by identity", head + `<trace><id key="identity:id" value="u-1"/>` + event + "</trace></log>",
-			Options{}, "import-u-1 | x+end |"},
-		{"case by an attribute of the trace", head + `<trace><int key="nr" value="5"/>` + event + "</trace></log>",
-			Options{CaseColumn: "nr"}, "import-5 | x+end |"},
-		{"case by an attribute of the event", head + "<trace>" + event + "</trace></log>",
-			Options{CaseColumn: "no"}, "import-7 | x+end |"},
+		{
+			"type by the log's classifier", head + `<trace><string key="concept:name" value="1"/>` + event + "</trace></log>",
+			Options{},
+			"import-1 | x+end |",
+		},
+		{
+			"type by a classifier asked for", head + `<trace><string key="concept:name" value="1"/>` + event + "</trace></log>",
+			Options{TypeColumn: "Both"},
+			"import-1 | x+end |",
+		},
+		{
+			"type by an attribute asked for", head + `<trace><string key="concept:name" value="1"/>` + event + "</trace></log>",
+			Options{TypeColumn: "no"},
+			"import-1 | 7 |",
+		},
+		{
+			"case by identity", head + `<trace><id key="identity:id" value="u-1"/>` + event + "</trace></log>",
+			Options{},
+			"import-u-1 | x+end |",
+		},
+		{
+			"case by an attribute of the trace", head + `<trace><int key="nr" value="5"/>` + event + "</trace></log>",
+			Options{CaseColumn: "nr"},
+			"import-5 | x+end |",
+		},
+		{
+			"case by an attribute of the event", head + "<trace>" + event + "</trace></log>",
+			Options{CaseColumn: "no"},
+			"import-7 | x+end |",
+		},
 		{"events without a trace", head + event + "</log>", Options{CaseColumn: "no"}, "import-7 | x+end |"},
 		{"tags", head + event + "</log>", Options{CaseColumn: "no", TagColumns: []string{"life"}}, `tags ["life:end"]`},
-		{"a time asked for", `<log><event><date key="at" value="2024-01-01"/><id key="c" value="1"/></event></log>`,
-			Options{CaseColumn: "c", TypeColumn: "c", TimeColumn: "at"}, "import-1 | 1 | 1 | 2024-01-01T00:00:00Z |"},
+		{
+			"a time asked for", `<log><event><date key="at" value="2024-01-01"/><id key="c" value="1"/></event></log>`,
+			Options{CaseColumn: "c", TypeColumn: "c", TimeColumn: "at"},
+			"import-1 | 1 | 1 | 2024-01-01T00:00:00Z |",
+		},
 	} {
 		records, err := readText(t, c.text, c.options)
 		if got := show(records); err != nil || !strings.Contains(got, c.want) {
@@ -61,10 +82,14 @@ func TestXESValuesBecomeJSON(t *testing.T) {
 		{`<string key="k" value=""></string>`, `""`},
 		{`<string key="k" value="a">text<!-- x --><![CDATA[<no/>]]><?pi?></string>`, `"a"`},
 		{`<list key="k"/>`, `[]`},
-		{`<list key="k"><int key="a" value="1"/><list key="a"><id key="b" value="c"/></list></list>`,
-			`[{"a":1},{"a":[{"b":"c"}]}]`},
-		{`<container key="k"><string key="a" value="1"><int key="b" value="2"/></string></container>`,
-			`{"a":{"value":"1","attributes":{"b":2}}}`},
+		{
+			`<list key="k"><int key="a" value="1"/><list key="a"><id key="b" value="c"/></list></list>`,
+			`[{"a":1},{"a":[{"b":"c"}]}]`,
+		},
+		{
+			`<container key="k"><string key="a" value="1"><int key="b" value="2"/></string></container>`,
+			`{"a":{"value":"1","attributes":{"b":2}}}`,
+		},
 		{`<date key="k" value="yesterday"/>`, `"yesterday"`},
 	} {
 		text := xesLog(`<event><string key="concept:name" value="t"/>` + c.attribute + `</event>`)

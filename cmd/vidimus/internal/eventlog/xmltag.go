@@ -171,7 +171,7 @@ func (x *xmlReader) resolve(prefix []byte) (string, bool) {
 
 // decode resolves references and makes white space to spaces, as XML wants it in attribute values.
 func (x *xmlReader) decode(raw []byte) ([]byte, error) {
-	if bytes.IndexAny(raw, "&\t\r\n") < 0 {
+	if !bytes.ContainsAny(raw, "&\t\r\n") {
 		return raw, nil
 	}
 	start := len(x.text)
