@@ -22,7 +22,9 @@ func conditionCases() []testCase {
 	}
 }
 
-func match(types []string, tags ...string) journal.Match { return journal.Match{Types: types, Tags: tags} }
+func match(types []string, tags ...string) journal.Match {
+	return journal.Match{Types: types, Tags: tags}
+}
 
 func only(types ...string) []string { return types }
 

@@ -95,6 +95,8 @@ func groups() []group {
 		{"retry", retryCases()},
 		{"window", windowCases()},
 		{"condition", conditionCases()},
+		{"read", readCases()},
+		{"stream", streamCases()},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -206,6 +207,25 @@ func ids(events []journal.Event) []journal.ID {
 	out := make([]journal.ID, len(events))
 	for i := range events {
 		out[i] = events[i].ID
+	}
+	return out
+}
+
+// normal returns events in the form in which they can be compared: with nil for what is empty.
+func normal(events []journal.Event) []journal.Event {
+	out := slices.Clone(events)
+	for i := range out {
+		e := &out[i]
+		e.Time = e.Time.UTC()
+		if len(e.Data) == 0 {
+			e.Data = nil
+		}
+		if len(e.Meta) == 0 {
+			e.Meta = nil
+		}
+		if len(e.Tags) == 0 {
+			e.Tags = nil
+		}
 	}
 	return out
 }
