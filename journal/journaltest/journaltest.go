@@ -97,6 +97,9 @@ func groups() []group {
 		{"condition", conditionCases()},
 		{"read", readCases()},
 		{"stream", streamCases()},
+		{"record", recordCases()},
+		{"fence", fenceCases()},
+		{"fidelity", fidelityCases()},
 	}
 }
 

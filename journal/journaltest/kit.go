@@ -176,7 +176,7 @@ func (k *kit) sound() {
 func same[T any](k *kit, what string, got, want T) {
 	k.Helper()
 	if !reflect.DeepEqual(got, want) {
-		k.Fatalf("%s:\n got %+v\nwant %+v", what, got, want)
+		k.Fatalf("%s:\n got %.2000s\nwant %.2000s", what, fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want))
 	}
 }
 

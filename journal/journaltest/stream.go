@@ -61,8 +61,10 @@ func oddNames() []string {
 		"order", "Order", "ORDER", "order-", "order-1", "order-01", "order-1 ", " order-1", "order--1", "-", "--",
 		"orders-1", "order_1", "order%1", "order%", "order_", "%", "_", "*", "?", "order-1-2", "order-1-2-3",
 		"o'rder", `o"rder`, "o`rder", `o\rder`, `order\`, "order/1", "order.1", "order:1", "order;1", "$1", "{}", "[1]",
-		"strasse", "straße", "caf\u00e9", "cafe\u0301", "\u212b", "\u00c5", "ﬁ", "fi", "I", "i", "İ", "ı", "日本-1", "日本", "🙂-1",
-		"a\u200bb", "ab", "ß", "ẞ", "ss", "null", "NULL", "0", "00", "1e1", "10", "-1", "\u00a0", "\ufeffx", "x", "\U0010ffff",
+		"strasse", "straße", "caf\u00e9", "cafe\u0301", "\u212b", "\u00c5",
+		"ﬁ", "fi", "I", "i", "İ", "ı", "日本-1", "日本", "🙂-1",
+		"a\u200bb", "ab", "ß", "ẞ", "ss",
+		"null", "NULL", "0", "00", "1e1", "10", "-1", "\u00a0", "\ufeffx", "x", "\U0010ffff",
 		strings.Repeat("n", journal.MaxName), strings.Repeat("n", journal.MaxName-1), strings.Repeat("é", 127),
 		"order-" + strings.Repeat("x", journal.MaxName-6),
 	}
