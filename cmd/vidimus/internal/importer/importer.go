@@ -51,6 +51,32 @@ func (r Result) Done() int64 { return r.New + r.Duplicates }
 func Run(
 	ctx context.Context, j Journal, events iter.Seq2[eventlog.Record, error], progress func(Result),
 ) (Result, error) {
+	im := &importer{journal: j, streams: newMemory()}
+	if err := im.start(ctx); err != nil {
+		return im.result, err
+	}
+	err := Feed(ctx, events, func(items []Item) error {
+		err := im.add(ctx, items)
+		if err == nil && progress != nil {
+			progress(im.result)
+		}
+		return err
+	})
+	return im.result, err
+}
+
+// Item is one event and the stream it belongs to.
+type Item struct {
+	Stream journal.Stream
+	Event  journal.EventData
+}
+
+func (i *Item) size() int { return len(i.Event.Data) + len(i.Event.Meta) }
+
+// Feed hands over events in their order, up to 4,000 or 4 MiB at a time, and reads ahead meanwhile. It ends with the
+// events, with the error of do, of events or of ctx, or with [journal.ErrInvalid] for an event that no journal takes.
+// What comes before an error of events is handed over first. It must not be called for one log by two goroutines.
+func Feed(ctx context.Context, events iter.Seq2[eventlog.Record, error], do func([]Item) error) error {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	chunks := make(chan chunk, 1)
@@ -58,14 +84,10 @@ func Run(
 		defer close(chunks)
 		read(reading, events, chunks)
 	}()
-	im := &importer{journal: j, streams: newMemory()}
-	err := im.start(ctx)
+	var err error
 	for c := range chunks {
 		if err == nil && len(c.events) > 0 {
-			err = im.add(ctx, c.events)
-		}
-		if err == nil && progress != nil {
-			progress(im.result)
+			err = do(c.events)
 		}
 		if err == nil {
 			err = c.err
@@ -77,20 +99,12 @@ func Run(
 	if err == nil {
 		err = ctx.Err()
 	}
-	return im.result, err
+	return err
 }
-
-// item is one event and the stream it belongs to.
-type item struct {
-	stream journal.Stream
-	event  journal.EventData
-}
-
-func (i *item) size() int { return len(i.event.Data) + len(i.event.Meta) }
 
 // chunk is what is committed together; an error comes after its events.
 type chunk struct {
-	events []item
+	events []Item
 	err    error
 }
 
@@ -100,7 +114,7 @@ func read(ctx context.Context, events iter.Seq2[eventlog.Record, error], to chan
 	bytes, count := 0, 0
 	for rec, err := range events {
 		count++
-		var next item
+		var next Item
 		if err == nil {
 			next, err = itemOf(&rec, count)
 		}
@@ -115,7 +129,7 @@ func read(ctx context.Context, events iter.Seq2[eventlog.Record, error], to chan
 		}
 		select {
 		case to <- c:
-			c, bytes = chunk{events: make([]item, 0, chunkEvents)}, 0
+			c, bytes = chunk{events: make([]Item, 0, chunkEvents)}, 0
 		case <-ctx.Done():
 			return
 		}
@@ -127,19 +141,19 @@ func read(ctx context.Context, events iter.Seq2[eventlog.Record, error], to chan
 }
 
 // itemOf checks a record by the rules of the journal.
-func itemOf(rec *eventlog.Record, count int) (item, error) {
+func itemOf(rec *eventlog.Record, count int) (Item, error) {
 	id, err := journal.ParseID(rec.ID)
 	if err != nil {
-		return item{}, fmt.Errorf("event %d: %w", count, err)
+		return Item{}, fmt.Errorf("event %d: %w", count, err)
 	}
-	i := item{stream: journal.Stream(rec.Stream), event: journal.EventData{
+	i := Item{Stream: journal.Stream(rec.Stream), Event: journal.EventData{
 		ID: id, Type: rec.Type, Schema: rec.Schema, Time: rec.Time, Data: rec.Data, Meta: rec.Meta, Tags: rec.Tags,
 	}}
-	u := journal.Unit{Appends: []journal.Append{{Stream: i.stream, Events: []journal.EventData{i.event}}}}
+	u := journal.Unit{Appends: []journal.Append{{Stream: i.Stream, Events: []journal.EventData{i.Event}}}}
 	if err := u.Validate(); err != nil {
-		return item{}, fmt.Errorf("event %d, of stream %s: %w", count, i.stream, err)
+		return Item{}, fmt.Errorf("event %d, of stream %s: %w", count, i.Stream, err)
 	}
-	i.event = u.Appends[0].Events[0]
+	i.Event = u.Appends[0].Events[0]
 	return i, nil
 }
 
@@ -157,16 +171,16 @@ func (im *importer) start(ctx context.Context) error {
 }
 
 // add commits the events, and again those that met another writer.
-func (im *importer) add(ctx context.Context, events []item) error {
+func (im *importer) add(ctx context.Context, events []Item) error {
 	for try := 1; len(events) > 0; try++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if try > triesMax {
 			return fmt.Errorf("%w: somebody else keeps writing to stream %s; stop that writer and import again, "+
-				"events that are in are left out", journal.ErrConflict, events[0].stream)
+				"events that are in are left out", journal.ErrConflict, events[0].Stream)
 		}
-		var refused []item
+		var refused []Item
 		for len(events) > 0 {
 			units, rest, err := im.plan(ctx, events)
 			if err != nil {
@@ -185,32 +199,32 @@ func (im *importer) add(ctx context.Context, events []item) error {
 
 // plan makes units of events, in their order, and leaves out what is in the journal. It stops at what one commit takes
 // and returns the rest.
-func (im *importer) plan(ctx context.Context, events []item) (units []journal.Unit, rest []item, err error) {
+func (im *importer) plan(ctx context.Context, events []Item) (units []journal.Unit, rest []Item, err error) {
 	bytes := 0
 	for i := range events {
 		e := &events[i]
-		s, err := im.stream(ctx, e.stream)
+		s, err := im.stream(ctx, e.Stream)
 		if err != nil {
 			return nil, nil, err
 		}
-		if s.has(e.event.ID) {
+		if s.has(e.Event.ID) {
 			im.result.Duplicates++
 			continue
 		}
-		if last := lastAppend(units); last != nil && last.Stream == e.stream &&
+		if last := lastAppend(units); last != nil && last.Stream == e.Stream &&
 			len(last.Events) < unitEvents && bytes+e.size() <= unitBytes {
-			last.Events = append(last.Events, e.event)
+			last.Events = append(last.Events, e.Event)
 			bytes += e.size()
 		} else {
 			if len(units) == chunkUnits {
 				return units, events[i:], nil
 			}
 			units = append(units, journal.Unit{Appends: []journal.Append{{
-				Stream: e.stream, Expect: journal.Exactly(s.version), Events: []journal.EventData{e.event},
+				Stream: e.Stream, Expect: journal.Exactly(s.version), Events: []journal.EventData{e.Event},
 			}}})
 			bytes = e.size()
 		}
-		im.streams.add(s, e.event.ID)
+		im.streams.add(s, e.Event.ID)
 	}
 	return units, nil, nil
 }
@@ -223,7 +237,7 @@ func lastAppend(units []journal.Unit) *journal.Append {
 }
 
 // commit writes the units, whatever happens to ctx meanwhile, and returns the events of those that met another writer.
-func (im *importer) commit(ctx context.Context, units []journal.Unit) (again []item, err error) {
+func (im *importer) commit(ctx context.Context, units []journal.Unit) (again []Item, err error) {
 	if len(units) == 0 {
 		return nil, nil
 	}
@@ -243,7 +257,7 @@ func (im *importer) commit(ctx context.Context, units []journal.Unit) (again []i
 		case errors.Is(err, journal.ErrConflict), errors.Is(err, journal.ErrIDReused):
 			im.streams.lose(a.Stream)
 			for k := range a.Events {
-				again = append(again, item{a.Stream, a.Events[k]})
+				again = append(again, Item{a.Stream, a.Events[k]})
 			}
 		default:
 			return nil, fmt.Errorf("append %s: %w", a.Stream, err)

@@ -204,7 +204,7 @@ func TestStreamsThatWereForgottenAreReadAgain(t *testing.T) {
 	}
 	for round := range 2 {
 		for n := 0; n < 2000; n += 10 {
-			var events []item
+			var events []Item
 			for r := range records(n, n+10, 50) {
 				i, err := itemOf(&r, n)
 				if err != nil {
