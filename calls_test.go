@@ -48,8 +48,15 @@ func keptImports() map[string]kept {
 
 // panics lists every function that may panic: for a broken invariant of ours, which no input can cause.
 var panics = map[string]string{
-	"journal/queue.go lead":  "a store that answers the wrong number of outcomes",
-	"journal/follow.go Save": "numbers and strings always marshal",
+	"journal/queue.go lead":       "a store that answers the wrong number of outcomes",
+	"journal/follow.go Save":      "numbers and strings always marshal",
+	"journal/sqlite/conn.go bind": "an argument of a type we never bind",
+	"lease/record.go encode":      "strings, numbers and times always marshal",
+	"timer/timer.go encode":       "times that the journal accepts always marshal",
+
+	"cmd/vidimus/fail.go fail":                                 "an error's strings always marshal",
+	"cmd/vidimus/main.go run":                                  "the grammar of the command line is ours",
+	"cmd/vidimus/internal/eventline/eventline.go appendQuoted": "a string always marshals",
 }
 
 func TestCallsStayInTheirRooms(t *testing.T) {
