@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What SQLite reports, in the journal's words.
+
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"example.com/vidimus/journal"
+)
+
+// unavailable says why the file could not be used, and what to do. Errors that say so already pass.
+func (s *store) unavailable(doing string, err error) error {
+	for _, known := range []error{journal.ErrUnavailable, journal.ErrInvalid, journal.ErrTooNew, journal.ErrClosed} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: cannot %s %s: %w; %s", journal.ErrUnavailable, doing, s.path, err, remedy(err))
+}
+
+// uncertain says that the last step of a commit failed. A disk without space is an exception: the mark that makes
+// a commit valid is written last, and could not be.
+func (s *store) uncertain(err error) error {
+	if errors.Is(err, sqlite3.FULL) || errors.Is(err, sqlite3.BUSY) {
+		return s.unavailable("write to", err)
+	}
+	return fmt.Errorf("%w: %s failed while a commit was made durable: %w; commit the same units again, and %s",
+		journal.ErrUncertain, s.path, err, remedy(err))
+}
+
+func remedy(err error) string {
+	var code sqlite3.ErrorCode
+	if !errors.As(err, &code) {
+		return "see what the operating system says of it"
+	}
+	switch code {
+	case sqlite3.FULL:
+		return "free space on its disk, then try again"
+	case sqlite3.READONLY, sqlite3.PERM, sqlite3.AUTH:
+		return "make the file and its folder writable for this process, then try again"
+	case sqlite3.CANTOPEN:
+		return "check that the file is readable and its folder writable"
+	case sqlite3.NOTADB:
+		return "it is no SQLite database: name another file"
+	case sqlite3.CORRUPT:
+		return "the file is damaged: restore a backup, then renew the journal's epoch"
+	case sqlite3.BUSY, sqlite3.LOCKED:
+		return "another transaction holds the file: keep those short, then try again"
+	case sqlite3.IOERR:
+		return "check the disk, then try again"
+	default:
+		return "try again"
+	}
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// One process at a time: a lock that dies with its holder.
+
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"example.com/vidimus/journal"
+)
+
+// fileLock is a lock on the file beside the journal. The file stays when the lock is gone, for removing it would let
+// two processes lock two files of one name.
+type fileLock struct{ f *os.File }
+
+// errHeld is what tryLock returns when somebody else has the lock.
+var errHeld = errors.New("held")
+
+// lockFile locks the journal at path for this process, or says who has it. The operating system gives the lock back
+// when the process ends, however it ends.
+func lockFile(path string) (*fileLock, error) {
+	name := path + "-lock"
+	f, err := tryLock(name)
+	switch {
+	case errors.Is(err, errHeld):
+		return nil, fmt.Errorf("%w: %s is open%s; close it there, or use another file here",
+			journal.ErrLocked, path, holder(name))
+	case err != nil:
+		return nil, fmt.Errorf("%w: cannot lock %s: %w; make its folder writable for this process",
+			journal.ErrUnavailable, path, err)
+	}
+	// Only the message of whoever comes next needs the number, so failing to write it is no error.
+	if f.Truncate(0) == nil {
+		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	return &fileLock{f}, nil
+}
+
+// holder names the process that has the lock, if it can be told.
+func holder(name string) string {
+	text, err := os.ReadFile(name)
+	pid := strings.TrimSpace(string(text))
+	if _, bad := strconv.Atoi(pid); err != nil || bad != nil {
+		return " in another process"
+	}
+	if pid == strconv.Itoa(os.Getpid()) {
+		return " in this process already"
+	}
+	return " in process " + pid
+}
+
+func (l *fileLock) release() {
+	if l != nil {
+		_ = l.f.Close()
+	}
+}
