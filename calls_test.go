@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Calls that are kept to certain rooms: time, chance, settings, output, panic; and what tests must not do.
+// Calls that are kept to certain rooms: time, chance, settings, output; and what neither tests nor imports may do.
 
 package vidimus_test
 
@@ -46,38 +46,9 @@ func keptImports() map[string]kept {
 	}
 }
 
-// panics lists every function that may panic: for a broken invariant of ours, which no input can cause.
-var panics = map[string]string{
-	"journal/queue.go lead":       "a store that answers the wrong number of outcomes",
-	"journal/follow.go Save":      "numbers and strings always marshal",
-	"journal/sqlite/conn.go bind": "an argument of a type we never bind",
-	"lease/record.go encode":      "strings, numbers and times always marshal",
-	"timer/timer.go encode":       "times that the journal accepts always marshal",
-
-	"cmd/vidimus/fail.go fail":                                 "an error's strings always marshal",
-	"cmd/vidimus/main.go run":                                  "the grammar of the command line is ours",
-	"cmd/vidimus/internal/eventline/eventline.go appendQuoted": "a string always marshals",
-}
-
 func TestCallsStayInTheirRooms(t *testing.T) {
 	t.Parallel()
 	eachGo(t, checkCalls)
-}
-
-func TestPanicsAreListed(t *testing.T) {
-	t.Parallel()
-	found := map[string]bool{}
-	eachGo(t, func(f goFile) []string {
-		for place := range panicsOf(f) {
-			found[place] = true
-		}
-		return checkPanics(f)
-	})
-	for place := range panics {
-		if !found[place] {
-			t.Errorf("%s no longer panics: take it from the list in calls_test.go", place)
-		}
-	}
 }
 
 func TestTestsNeitherSkipNorSleep(t *testing.T) {
@@ -93,7 +64,7 @@ func TestNothingHappensAtImport(t *testing.T) {
 func TestCallGuardsCatch(t *testing.T) {
 	t.Parallel()
 	all := func(f goFile) []string {
-		return slices.Concat(checkCalls(f), checkPanics(f), checkTests(f), checkInit(f))
+		return slices.Concat(checkCalls(f), checkListed(f), checkTests(f), checkInit(f))
 	}
 	body := func(imported, statement string) string {
 		return fmt.Sprintf("package x\nimport %s\nfunc f() { %s }\n", imported, statement)
@@ -115,6 +86,11 @@ func TestCallGuardsCatch(t *testing.T) {
 		{"exit", "server/a_test.go", body(`"os"`, "os.Exit(1)"), "return an error"},
 		{"built-in print", "server/a.go", body(`"os"`, "println(1)"), "println"},
 		{"panic", "server/a.go", body(`"os"`, "panic(1)"), "a.go:3: f panics"},
+		{"panic in a test", "server/a_test.go", body(`"os"`, "panic(1)"), ""},
+		{"goroutine", "server/a.go", body(`"os"`, "go f()"), "a.go:3: f starts a goroutine"},
+		{"goroutine of a group", "server/a.go", body(`"os"`, "wg.Go(f)"), "a.go:3: f starts a goroutine"},
+		{"goroutine in Run", "server/a.go", "package x\nfunc (s *S) Run() { go f() }\n", ""},
+		{"goroutine in a kit", "internal/pgtest/a.go", body(`"os"`, "go f()"), ""},
 		{"skip", "server/a_test.go", body(`"testing"`, "t.Skip()"), "name the remedy and fail"},
 		{"skip of a benchmark", "server/a_test.go", body(`"testing"`, "b.Skipf()"), "name the remedy and fail"},
 		{"sleep in a test", "server/a_test.go", body(`"time"`, "time.Sleep(1)"), "wait for a signal"},
@@ -191,39 +167,6 @@ func builtin(n ast.Node) string {
 		return id.Name
 	}
 	return ""
-}
-
-// panicsOf finds the functions of a file that panic, as "file function", with the place.
-func panicsOf(f goFile) map[string]token.Pos {
-	found := map[string]token.Pos{}
-	if f.isTest() {
-		return found
-	}
-	for _, decl := range f.syntax.Decls {
-		fn, ok := decl.(*ast.FuncDecl)
-		if !ok {
-			continue
-		}
-		ast.Inspect(fn, func(n ast.Node) bool {
-			if builtin(n) == "panic" {
-				found[f.path+" "+fn.Name.Name] = n.Pos()
-			}
-			return true
-		})
-	}
-	return found
-}
-
-// checkPanics finds panics that are not listed.
-func checkPanics(f goFile) []string {
-	var complaints []string
-	for place, pos := range panicsOf(f) {
-		if panics[place] == "" {
-			_, function, _ := strings.Cut(place, " ")
-			complaints = append(complaints, f.at(pos, "%s panics: return an error, or list it in calls_test.go", function))
-		}
-	}
-	return complaints
 }
 
 // checkTests finds tests that leave something out or wait for time to pass. Inside a synctest bubble a sleep costs
