@@ -21,14 +21,14 @@ build: ## Build the one static binary, bin/vidimus
 
 test: postgres ## Run every test, those against PostgreSQL and under the race detector included
 	@echo "== all tests, with the guards of the house and a throw-away PostgreSQL"
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 	@$(MAKE) --no-print-directory race
 
-race: postgres
+race: postgres ## Run every test under the race detector
 	@command -v $$($(GO) env CC) >/dev/null || { echo "go test -race needs a C compiler:" \
 		"apt-get install gcc, or set CC" >&2; exit 1; }
 	@echo "== all tests again, under the race detector"
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 
 postgres: ## Find PostgreSQL and PgBouncer for the tests, or install them (Debian, Ubuntu)
 	@.ci/postgres
@@ -57,7 +57,8 @@ format: ## Format every file
 golden: ## Rewrite the dependency list and the exported API in testdata; read the diff before committing it
 	$(GO) test . -run Golden -rewrite
 
-bench: ## Run the benchmarks
+bench: postgres ## Measure side by side: raw files, the usual schema, bare inserts; then each room's benchmarks
+	$(GO) -C bench test -run '^$$' -bench . -benchtime 1x -timeout 1h .
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 soak: postgres ## Run the long kill and power-loss runs (an hour or more)
