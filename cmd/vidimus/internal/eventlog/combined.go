@@ -5,6 +5,8 @@
 package eventlog
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"regexp"
 	"strings"
 )
@@ -19,7 +21,7 @@ var (
 	combinedFields = []string{"address", "ident", "user", "", "request", "status", "bytes", "referer", "agent"}
 )
 
-// combinedSource reads one event a line: stream "<category>-<address>", type "http.get" and so on, or "http.other" for
+// combinedSource reads one event a line: stream "<category>-<pseudonym of the address>", type "http.get" and so on, or "http.other" for
 // what is no HTTP request. Data has the fields as the server wrote them, its escapes included, without those that
 // are "-"; truncated is true for a line that was cut.
 type combinedSource struct {
@@ -38,7 +40,7 @@ func (s *combinedSource) next(r *Record) error {
 		return s.lines.fail("", "no line of a combined access log",
 			`it reads: address ident user [time] "request" status bytes "referer" "agent"; correct or remove it`)
 	}
-	if r.Stream, err = streamName(s.category, string(f[1])); err != nil {
+	if r.Stream, err = streamName(s.category, pseudonym(f[1])); err != nil {
 		return s.lines.fail("address", err.Error(), "correct or remove the line")
 	}
 	if s.times.layouts == nil {
@@ -89,4 +91,10 @@ func appendNumberText(dst, digits []byte) []byte {
 		text = "0"
 	}
 	return append(dst, text...)
+}
+
+// pseudonym stands for an address in the names of streams, which outlive the data of their events.
+func pseudonym(address []byte) string {
+	sum := sha256.Sum256(address)
+	return hex.EncodeToString(sum[:6])
 }

@@ -12,8 +12,8 @@
 //     out. Columns named ocel:type:<type> hold objects: arrays in Data, and tags such as "orders:990001". A log of
 //     objects without a case column is one stream, "<category>-log".
 //   - NDJSON: a line is an event, as `vidimus journal export` writes it.
-//   - combined: a line of a web server's access log is an event of the stream "visitor-<address>". An address can be
-//     personal data, which a stream name outlives: replace it before you import the log of a real site.
+//   - combined: a line of a web server's access log is an event of the stream "visitor-<pseudonym>", the beginning of
+//     the SHA-256 of the address. The address itself is in Data.
 //   - json-archive: a file of a directory or tar is an event; its folder and name give the type.
 package eventlog
 

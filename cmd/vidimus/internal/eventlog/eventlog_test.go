@@ -140,12 +140,12 @@ order-1 | order.placed | 2 | 2024-05-01T08:00:00Z | {"total":5}
 order-1 | order.paid | 1 | 2024-05-01T08:00:00Z | null
 `},
 		{"access log with a request that is none and a cut line", "access.log", Options{}, `
-visitor-192.0.2.7 | http.get | 1 | 2024-05-17T08:05:03Z | {"address":"192.0.2.7","user":"ann","method":"GET",` +
+visitor-37dad677cf0b | http.get | 1 | 2024-05-17T08:05:03Z | {"address":"192.0.2.7","user":"ann","method":"GET",` +
 			`"path":"/a?b=\\\"c\\\"","protocol":"HTTP/1.1","status":200,"bytes":12,"agent":"Agent/1.0"}
-visitor-192.0.2.7 | http.other | 1 | 2024-05-17T08:05:04Z | {"address":"192.0.2.7","request":"\\x16\\x03","status":400}
-visitor-198.51.100.9 | http.post | 1 | 2024-05-17T08:05:05Z | {"address":"198.51.100.9","method":"POST",` +
+visitor-37dad677cf0b | http.other | 1 | 2024-05-17T08:05:04Z | {"address":"192.0.2.7","request":"\\x16\\x03","status":400}
+visitor-2ba3fdf22d35 | http.post | 1 | 2024-05-17T08:05:05Z | {"address":"198.51.100.9","method":"POST",` +
 			`"path":"/login","protocol":"HTTP/1.1","status":302,"bytes":5}
-visitor-198.51.100.9 | http.head | 1 | 2024-05-17T08:05:06Z | {"address":"198.51.100.9","method":"HEAD","path":"/",` +
+visitor-2ba3fdf22d35 | http.head | 1 | 2024-05-17T08:05:06Z | {"address":"198.51.100.9","method":"HEAD","path":"/",` +
 			`"protocol":"HTTP/1.0","status":200,"bytes":5,"referer":"http://example.org/","agent":"Agent/2.0 (cut of",` +
 			`"truncated":true}
 `},
@@ -254,7 +254,7 @@ func TestIDsStay(t *testing.T) {
 		"loans.xes":     "55469ace-4d4f-8a58-9d4b-e619f72fac25",
 		"tickets.csv":   "e01bba0b-054b-8385-b058-89febd523fb8",
 		"export.ndjson": "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b",
-		"access.log":    "bab12aa5-c8ce-86b7-a38f-5e7de7de16e1",
+		"access.log":    "001be1ad-d131-84fe-a78f-7d3ba3f9a620",
 		"webhooks":      "c0e8d0f3-8d7d-812e-81a9-155f29e7db69",
 	} {
 		first, err := readAll(t, filepath.Join("testdata", path), Options{})
