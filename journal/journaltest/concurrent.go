@@ -17,15 +17,19 @@ const writers = 8
 // crowd runs fn on several goroutines, spread over all nodes, and waits for them.
 func (k *kit) crowd(n int, fn func(i int, log *journal.Log)) {
 	k.Helper()
-	logs := k.logs()
+	spread(k.logs(), n, fn)
+	if k.Failed() {
+		k.FailNow()
+	}
+}
+
+// spread runs fn on several goroutines, each with one of the logs, and waits for them.
+func spread(logs []*journal.Log, n int, fn func(i int, log *journal.Log)) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() { fn(i, logs[i%len(logs)]) })
 	}
 	wg.Wait()
-	if k.Failed() {
-		k.FailNow()
-	}
 }
 
 func unitsAreContiguous(k *kit) {

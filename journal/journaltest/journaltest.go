@@ -100,6 +100,10 @@ func groups() []group {
 		{"record", recordCases()},
 		{"fence", fenceCases()},
 		{"fidelity", fidelityCases()},
+		{"follow", followCases()},
+		{"checkpoint", checkpointCases()},
+		{"lifecycle", lifecycleCases()},
+		{"transaction", txCases()},
 	}
 }
 
