@@ -102,3 +102,36 @@ func (f *facts) match(m *journal.Match, after journal.Position) (at journal.Posi
 	})
 	return at, err
 }
+
+// tailEvent is an event as it is read again, to find the end of its stream.
+type tailEvent struct {
+	plan.Seen
+	stream journal.Stream
+	skip   journal.Position
+}
+
+// readTail reads the events after a position.
+func readTail(db database, after journal.Position, each func(e tailEvent) error) error {
+	const q = "SELECT position, stream, version, skip, id FROM journal_events WHERE position > ? ORDER BY position"
+	return db.query(q, []any{int64(after)}, func(r row) error {
+		e := tailEvent{stream: journal.Stream(r.text(1)), skip: journal.Position(r.int(3))}
+		e.Position, e.Version = journal.Position(r.int(0)), journal.Version(r.int(2))
+		copy(e.ID[:], r.bytes(4))
+		return each(e)
+	})
+}
+
+// after returns the end of a stream behind its next event. The file may have a newer end of it, whose greatest id then
+// covers this one as well.
+func (f *facts) after(e tailEvent) (h plan.Head, err error) {
+	if e.Version > 1 {
+		if h, err = f.Head(e.stream); err != nil {
+			return h, err
+		}
+	}
+	h.Version, h.Position, h.Skip = e.Version, e.Position, e.skip
+	if e.ID.Compare(h.Newest) > 0 {
+		h.Newest = e.ID
+	}
+	return h, nil
+}
