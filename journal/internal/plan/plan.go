@@ -120,10 +120,15 @@ func (b *Batch) head(s journal.Stream) (Head, error) {
 }
 
 func (b *Batch) record(kind, key string) (journal.Version, error) {
-	if v, ok := b.records[recordName{kind, key}]; ok {
+	name := recordName{kind, key}
+	if v, ok := b.records[name]; ok {
 		return v, nil
 	}
-	return b.facts.Record(kind, key)
+	v, err := b.facts.Record(kind, key)
+	if err == nil {
+		b.records[name] = v // a fence that many units name is asked for once
+	}
+	return v, err
 }
 
 func (b *Batch) checkFences(u *journal.Unit) (refusal, err error) {
