@@ -31,6 +31,7 @@ var panics = map[string]string{
 // goroutines lists every function that may start one, besides Run and Serve. Each ends before its function returns, or
 // says why not.
 var goroutines = map[string]string{
+	"server/write.go Verify":                         "verifies while it tells how far it is; waits for it",
 	"server/serve.go serve":                          "part of Serve: the listener, while Serve waits for the end",
 	"lease/run.go keep":                              "part of Run: renews while the trust in the lease runs out",
 	"timer/run.go start":                             "part of Run: the lanes that fire",

@@ -2123,7 +2123,8 @@ func (x *RenewRequest) GetCell() string {
 type ErrorDetail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// reason is a word to branch on: INVALID, CONFLICT, CONDITION, FENCED, ID_REUSED, OVERLOADED, UNCERTAIN, DIVERGED,
-	// NOT_FOUND, LOCKED, TOO_NEW, UNAVAILABLE, CLOSED, UNAUTHENTICATED, PERMISSION, DRAINING, LIMIT, HELD, LOST.
+	// NOT_FOUND, LOCKED, TOO_NEW, UNAVAILABLE, CLOSED, HELD, LOST, UNAUTHENTICATED, PERMISSION, DRAINING, LIMIT,
+	// UNKNOWN_CELL, CANCELED, DEADLINE, INTERNAL. More may come.
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	// field and problem: which part of the request breaks a rule, and how to mend it.
 	Field   string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
@@ -2138,8 +2139,13 @@ type ErrorDetail struct {
 	Current int64 `protobuf:"varint,8,opt,name=current,proto3" json:"current,omitempty"`
 	// ids are those the server made for the unit's events, for a retry after UNCERTAIN.
 	Ids []string `protobuf:"bytes,9,rep,name=ids,proto3" json:"ids,omitempty"`
-	// message is the error's text, where it stands alone.
-	Message       string `protobuf:"bytes,10,opt,name=message,proto3" json:"message,omitempty"`
+	// message is the error's text.
+	Message string `protobuf:"bytes,10,opt,name=message,proto3" json:"message,omitempty"`
+	// holder is who has the lease, and place the caller's place in its queue; 0 when it does not wait.
+	Holder string `protobuf:"bytes,11,opt,name=holder,proto3" json:"holder,omitempty"`
+	Place  int64  `protobuf:"varint,12,opt,name=place,proto3" json:"place,omitempty"`
+	// session is the holder's.
+	Session       string `protobuf:"bytes,13,opt,name=session,proto3" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2240,6 +2246,27 @@ func (x *ErrorDetail) GetIds() []string {
 func (x *ErrorDetail) GetMessage() string {
 	if x != nil {
 		return x.Message
+	}
+	return ""
+}
+
+func (x *ErrorDetail) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *ErrorDetail) GetPlace() int64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *ErrorDetail) GetSession() string {
+	if x != nil {
+		return x.Session
 	}
 	return ""
 }
@@ -2401,7 +2428,7 @@ const file_vidimus_v1_journal_proto_rawDesc = "" +
 	"\x04done\x18\x02 \x01(\bR\x04done\x12\x1a\n" +
 	"\bbreaches\x18\x03 \x03(\tR\bbreaches\"\"\n" +
 	"\fRenewRequest\x12\x12\n" +
-	"\x04cell\x18\x01 \x01(\tR\x04cell\"\xf3\x01\n" +
+	"\x04cell\x18\x01 \x01(\tR\x04cell\"\xbb\x02\n" +
 	"\vErrorDetail\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x18\n" +
@@ -2413,7 +2440,10 @@ const file_vidimus_v1_journal_proto_rawDesc = "" +
 	"\acurrent\x18\b \x01(\x03R\acurrent\x12\x10\n" +
 	"\x03ids\x18\t \x03(\tR\x03ids\x12\x18\n" +
 	"\amessage\x18\n" +
-	" \x01(\tR\amessage*H\n" +
+	" \x01(\tR\amessage\x12\x16\n" +
+	"\x06holder\x18\v \x01(\tR\x06holder\x12\x14\n" +
+	"\x05place\x18\f \x01(\x03R\x05place\x12\x18\n" +
+	"\asession\x18\r \x01(\tR\asession*H\n" +
 	"\bRecordOp\x12\x11\n" +
 	"\rRECORD_OP_PUT\x10\x00\x12\x14\n" +
 	"\x10RECORD_OP_DELETE\x10\x01\x12\x13\n" +

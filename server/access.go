@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What rights a request takes. These rules are all there is: a handler asks them before it asks the journal.
+
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/vidimus/journal"
+	"example.com/vidimus/lease"
+	"example.com/vidimus/server/internal/wire"
+	"example.com/vidimus/server/token"
+)
+
+// need returns nil when the rights cover a verb on a name, and otherwise names the right that is missing.
+func need(rights token.Rights, v token.Verb, name string) error {
+	if rights.Allow(v, name) {
+		return nil
+	}
+	return missing(token.Right{Verb: v, Pattern: name})
+}
+
+func missing(r token.Right) error {
+	return &wire.PermissionError{Right: r.String(), Remedy: "ask for a token that has it"}
+}
+
+func needAdmin(rights token.Rights) error {
+	if rights.All(token.Admin) {
+		return nil
+	}
+	return missing(token.Right{Verb: token.Admin})
+}
+
+// mayWrite checks a unit.
+func mayWrite(rights token.Rights, u *journal.Unit) error {
+	for i := range u.Appends {
+		a := &u.Appends[i]
+		category := a.Stream.Category()
+		if len(a.Events) == 0 && rights.Allow(token.Read, category) {
+			continue // the answer tells where the stream is, which a reader may know
+		}
+		if err := need(rights, token.Append, category); err != nil {
+			return err
+		}
+	}
+	for i := range u.Conditions {
+		// Whether a condition holds tells what is in the journal.
+		if err := mayRead(rights, u.Conditions[i].Filter); err != nil {
+			return err
+		}
+	}
+	for i := range u.Records {
+		r := &u.Records[i]
+		if err := mayTouch(rights, r.Kind, r.Key); err != nil {
+			return err
+		}
+		if r.Op != journal.Check && served(r.Kind) {
+			return &journal.InvalidError{
+				Field:   fmt.Sprintf("records[%d].kind", i),
+				Problem: fmt.Sprintf("%q is written by its own service alone; use LeaseService or TokenService", r.Kind),
+			}
+		}
+	}
+	return nil
+}
+
+// served reports whether records of a kind are written through a service of their own, whatever the rights: an epoch
+// that went back, or a token without a secret, would break what others rely on.
+func served(kind string) bool {
+	switch kind {
+	case journal.KindLease, lease.KindSession, lease.KindQueue, token.Kind:
+		return true
+	}
+	return false
+}
+
+// mayTouch checks the reading or writing of a record.
+func mayTouch(rights token.Rights, kind, key string) error {
+	switch {
+	case kind == journal.KindCheckpoint:
+		return need(rights, token.Consumer, key)
+	case token.Reserved(kind):
+		return needAdmin(rights)
+	}
+	return need(rights, token.Record, kind)
+}
+
+// mayList checks the listing of records of a kind.
+func mayList(rights token.Rights, kind string) error {
+	switch {
+	case kind == journal.KindCheckpoint:
+		if rights.All(token.Consumer) {
+			return nil
+		}
+		return missing(token.Right{Verb: token.Consumer, Pattern: "*"})
+	case token.Reserved(kind):
+		return needAdmin(rights)
+	}
+	return need(rights, token.Record, kind)
+}
+
+// mayRead checks a filter: it must not reach beyond the categories that may be read.
+func mayRead(rights token.Rights, f journal.Filter) error {
+	if rights.All(token.Read) {
+		return nil
+	}
+	narrow := len(f) > 0
+	for i := range f {
+		inStream := f[i].Stream != "" && rights.Allow(token.Read, f[i].Stream.Category())
+		inCategory := f[i].Category != "" && rights.Allow(token.Read, f[i].Category)
+		narrow = narrow && (inStream || inCategory)
+	}
+	if narrow {
+		return nil
+	}
+	return &wire.PermissionError{Right: wanted(f).String(), Remedy: remedy(rights)}
+}
+
+// wanted is the right that a filter takes: that of the first category it names, or all.
+func wanted(f journal.Filter) token.Right {
+	category := "*"
+	if len(f) == 1 && f[0].Category != "" {
+		category = f[0].Category
+	} else if len(f) == 1 && f[0].Stream != "" {
+		category = f[0].Stream.Category()
+	}
+	return token.Right{Verb: token.Read, Pattern: category}
+}
+
+func remedy(rights token.Rights) string {
+	var may []string
+	for _, r := range rights {
+		if r.Verb == token.Read && !slices.Contains(may, r.Pattern) {
+			may = append(may, r.Pattern)
+		}
+	}
+	if len(may) == 0 {
+		return "ask for a token that has it"
+	}
+	return "give every match of the filter a stream or category that the token may read: " + strings.Join(may, ", ")
+}

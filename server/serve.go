@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Listening, and ending well.
+
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"example.com/vidimus/server/internal/wire"
+)
+
+const (
+	headerMax  = 64 << 10
+	h2Streams  = 1000
+	h2PingIdle = idleTimeout / 4
+)
+
+type drainKey struct{}
+
+// Serve answers what comes through the listener until ctx ends. Then it drains: it is not ready any more, followers
+// are told to go on elsewhere from their last checkpoint, and calls under way have until the configured limit. It
+// closes the listener, and returns nil after draining in time.
+//
+// Without TLS it speaks HTTP/1.1 and HTTP/2 in the clear, which gRPC needs. It refuses to listen beyond this machine
+// when it is Open, or when no cell has a token: nobody could use it then, or everybody.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	return s.serve(ctx, l, (*http.Server).Serve)
+}
+
+// ServeTLS is [Server.Serve] with the certificates of c.
+func (s *Server) ServeTLS(ctx context.Context, l net.Listener, c *tls.Config) error {
+	return s.serve(ctx, l, func(hs *http.Server, l net.Listener) error {
+		hs.TLSConfig = c.Clone()
+		return hs.ServeTLS(l, "", "")
+	})
+}
+
+func (s *Server) serve(ctx context.Context, l net.Listener, accept func(*http.Server, net.Listener) error) error {
+	if err := s.checkReach(ctx, l.Addr()); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	drain, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	hs := s.httpServer(drain)
+	ended := make(chan error, 1)
+	go func() { ended <- accept(hs, bound(l, s.config.Connections)) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	s.draining.Store(true)
+	cancel(fmt.Errorf("%w: go on from your last checkpoint, here later or at another node", wire.ErrDraining))
+	limited, end := context.WithTimeout(context.WithoutCancel(ctx), s.config.Drain)
+	defer end()
+	err := hs.Shutdown(limited)
+	if err != nil {
+		err = fmt.Errorf("calls were cut off after %v: %w", s.config.Drain, errors.Join(err, hs.Close()))
+	}
+	<-ended
+	return err
+}
+
+// checkReach keeps a server without authentication on its own machine.
+func (s *Server) checkReach(ctx context.Context, a net.Addr) error {
+	if local(a) {
+		return nil
+	}
+	if s.config.Open {
+		return fmt.Errorf("refusing to listen on %s without authentication: listen on 127.0.0.1, or create a token and "+
+			"serve with authentication", a)
+	}
+	for _, name := range s.names() {
+		if some, err := s.cells[name].book.Any(ctx); some || err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("refusing to listen on %s: there is no token yet; create one first "+
+		"(vidimus token create), or listen on 127.0.0.1", a)
+}
+
+func (s *Server) httpServer(drain context.Context) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:           s,
+		Protocols:         protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: h2Streams, SendPingTimeout: h2PingIdle},
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    headerMax,
+		ErrorLog:          slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelWarn),
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.Background(), drainKey{}, drain)
+		},
+	}
+}
+
+// untilDrain returns a context that also ends, with its cause, when the server drains.
+func untilDrain(ctx context.Context) (context.Context, func()) {
+	drain, _ := ctx.Value(drainKey{}).(context.Context)
+	if drain == nil {
+		return ctx, func() {}
+	}
+	both, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(drain, func() { cancel(context.Cause(drain)) })
+	return both, func() {
+		stop()
+		cancel(nil)
+	}
+}
