@@ -75,7 +75,8 @@ func (i *Item) size() int { return len(i.Event.Data) + len(i.Event.Meta) }
 
 // Feed hands over events in their order, up to 4,000 or 4 MiB at a time, and reads ahead meanwhile. It ends with the
 // events, with the error of do, of events or of ctx, or with [journal.ErrInvalid] for an event that no journal takes.
-// What comes before an error of events is handed over first. It must not be called for one log by two goroutines.
+// What comes before an error of events is handed over first. When ctx ends it returns at once; events may then still be
+// asked for one more, in the background.
 func Feed(ctx context.Context, events iter.Seq2[eventlog.Record, error], do func([]Item) error) error {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -84,22 +85,24 @@ func Feed(ctx context.Context, events iter.Seq2[eventlog.Record, error], do func
 		defer close(chunks)
 		read(reading, events, chunks)
 	}()
-	var err error
-	for c := range chunks {
-		if err == nil && len(c.events) > 0 {
-			err = do(c.events)
-		}
-		if err == nil {
-			err = c.err
-		}
-		if err != nil {
-			stop() // and drain what the reader still hands over
+	for {
+		select {
+		case c, more := <-chunks:
+			if err := ctx.Err(); err != nil || !more {
+				return err
+			}
+			if len(c.events) > 0 {
+				if err := do(c.events); err != nil {
+					return err
+				}
+			}
+			if c.err != nil {
+				return c.err
+			}
+		case <-ctx.Done():
+			return ctx.Err() // the reader may hang in a pipe that nobody writes to
 		}
 	}
-	if err == nil {
-		err = ctx.Err()
-	}
-	return err
 }
 
 // chunk is what is committed together; an error comes after its events.

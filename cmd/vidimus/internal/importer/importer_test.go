@@ -143,6 +143,24 @@ func TestAnImportThatIsInterruptedSaysHowFarItIsAndCanBeRepeated(t *testing.T) {
 	wantContents(t, log, 50000)
 }
 
+func TestAnImportThatWaitsForItsLogCanBeInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	asked, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	hangs := func(func(eventlog.Record, error) bool) {
+		close(asked)
+		<-release
+	}
+	go func() {
+		<-asked
+		cancel()
+	}()
+	if got, err := Run(ctx, mem.Open(), hangs, nil); !errors.Is(err, context.Canceled) || got.New != 0 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 // meddler lets somebody else append to the streams that are about to be committed.
 type meddler struct {
 	*journal.Log
