@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// What both databases are asked.
+
 package bench
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The journal on SQLite beside a raw file and the usual schema.
+
 package bench
 
 import (
