@@ -20,6 +20,7 @@ const (
 	batchBytes  = 8 << 20
 	queueUnits  = 16384
 	gatherLimit = 100 * time.Microsecond
+	gatherLooks = 1000 // bounds it where the clock stands still, as in a simulation
 )
 
 // queue makes groups of the units that arrive while the store is busy. It needs no goroutine of its own: the caller
@@ -187,7 +188,8 @@ func (q *queue) gather() {
 	if want < 2 {
 		return
 	}
-	for began := clock.Now(); have < want && clock.Since(began) < gatherLimit; {
+	began := clock.Now()
+	for looks := 0; have < want && looks < gatherLooks && clock.Since(began) < gatherLimit; looks++ {
 		runtime.Gosched()
 		q.mu.Lock()
 		have = len(q.mu.waiting)
