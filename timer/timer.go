@@ -10,7 +10,7 @@
 // [Fired.Complete]. Timers whose handler fails are tried again, later and later. Those that fell due while nobody ran
 // fire at once, the earliest first.
 //
-// Each key belongs to one of 256 lanes. The timers of a lane fire one after another in the order of their due times;
+// Each key belongs to one of 256 lanes, see [Route]. The timers of a lane fire one after another in the order of their due times;
 // lanes do not wait for each other.
 package timer
 
@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"time"
 
 	"example.com/vidimus/journal"
@@ -109,10 +110,21 @@ func decode(r journal.Record) (Pending, bool, error) {
 	}, h.Cancelled, nil
 }
 
-// lane returns the lane of a key: FNV-1a, 64 bits, modulo Lanes.
+// Route returns the part of a key that decides its lane: in "flow/order-7#reminder" it is "order-7", what stands behind
+// the first '/' and before the first '#' after that. So the timers of one thing fire in order, and where that thing is
+// owned. A key without these signs routes by the whole of it.
+func Route(key string) string {
+	if _, rest, ok := strings.Cut(key, "/"); ok {
+		key = rest
+	}
+	route, _, _ := strings.Cut(key, "#")
+	return route
+}
+
+// lane returns the lane of a key: FNV-1a, 64 bits, of its route, modulo Lanes.
 func lane(key string) int {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(key)) // never fails
+	_, _ = h.Write([]byte(Route(key))) // never fails
 	return int(h.Sum64() % Lanes)
 }
 
