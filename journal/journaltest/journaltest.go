@@ -29,6 +29,8 @@ type Harness struct {
 	// Hold begins a transaction that holds a snapshot of the whole database, as a long report does, until release is
 	// called. Nil where there is no such thing.
 	Hold func(t testing.TB) (release func())
+	// Seeds is how many random histories the cases that draw lots try. 0 stands for 3; long runs want thousands.
+	Seeds int
 }
 
 // Transactions are those of the user, in the database in which the journal is kept.
@@ -104,6 +106,8 @@ func groups() []group {
 		{"checkpoint", checkpointCases()},
 		{"lifecycle", lifecycleCases()},
 		{"transaction", txCases()},
+		{"linear", linearCases()},
+		{"model", modelCases()},
 	}
 }
 
@@ -113,7 +117,7 @@ func (c *testCase) runOn(t testing.TB, newHarness func(t testing.TB) Harness, li
 	if c.needs != nil && !c.needs(&h) {
 		return
 	}
-	c.run(newKit(t, h, limit))
+	c.run(newKit(t, h, newHarness, limit))
 }
 
 func needsReopen(h *Harness) bool { return h.Reopens }

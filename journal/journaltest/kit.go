@@ -22,13 +22,16 @@ type kit struct {
 	h   Harness
 	log *journal.Log
 	ctx context.Context
+	// fresh returns a kit at a place of its own.
+	fresh func() *kit
 }
 
-func newKit(t testing.TB, h Harness, limit time.Duration) *kit {
+func newKit(t testing.TB, h Harness, newHarness func(testing.TB) Harness, limit time.Duration) *kit {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
 	k := &kit{TB: t, h: h, ctx: ctx}
+	k.fresh = func() *kit { return newKit(t, newHarness(t), newHarness, limit) }
 	k.log = k.open(h.Open)
 	return k
 }
@@ -170,6 +173,14 @@ func (k *kit) sound() {
 	for _, b := range breaches {
 		k.Errorf("verify: %s", b)
 	}
+}
+
+// seeds is how many seeds to try.
+func (k *kit) seeds() uint64 {
+	if k.h.Seeds > 0 {
+		return uint64(k.h.Seeds)
+	}
+	return 3
 }
 
 // same compares two values.
