@@ -70,6 +70,13 @@ var plan = []room{
 		outside: []string{"google.golang.org/protobuf", "connectrpc.com/connect"},
 	},
 
+	{
+		path: "server/remote", may: []string{
+			"journal", "lease", "server/internal/wire", "server/token", "server/vidimusv1", "server/vidimusv1/...",
+		},
+		outside: []string{"google.golang.org/protobuf", "connectrpc.com/connect"},
+	},
+
 	{path: ".", may: []string{"journal", "lease", "timer", "cell", "server"}},
 	{
 		path: "cmd/vidimus/internal/...", may: []string{"journal", "cmd/vidimus/internal/..."},
@@ -84,7 +91,7 @@ var plan = []room{
 		path: "cmd/vidimus",
 		may: []string{
 			".", "journal", "journal/mem", "journal/sqlite", "journal/postgres", "journal/schema", "lease", "timer", "cell",
-			"server", "server/token", "server/vidimusv1", "server/vidimusv1/...",
+			"server", "server/remote", "server/token", "server/vidimusv1", "server/vidimusv1/...",
 			"cmd/vidimus/internal/...", "cmd/vidimus/internal/bulk",
 		},
 		outside: []string{
