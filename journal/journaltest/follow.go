@@ -109,7 +109,8 @@ func followFromStart(k *kit) {
 
 func followSecondNode(k *kit) {
 	second := k.open(k.h.Second)
-	here, there := k.frames(k.log, journal.FollowOptions{Pulse: never}), k.frames(second, journal.FollowOptions{Pulse: never})
+	here := k.frames(k.log, journal.FollowOptions{Pulse: never})
+	there := k.frames(second, journal.FollowOptions{Pulse: never})
 	k.until(here, 0)
 	k.until(there, 0)
 	for i := range 10 {

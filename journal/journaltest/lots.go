@@ -162,8 +162,8 @@ func (l *lots) writes() []journal.RecordWrite {
 	used := map[[2]string]bool{}
 	for range l.below(4) {
 		w := journal.RecordWrite{
-			Op: pick(&l.chance, journal.Put, journal.Put, journal.Put, journal.Delete, journal.Check), Kind: l.kind(), Key: l.key(),
-			Due: l.due(), Value: fmt.Appendf(nil, "%d", l.below(1000)),
+			Op:   pick(&l.chance, journal.Put, journal.Put, journal.Put, journal.Delete, journal.Check),
+			Kind: l.kind(), Key: l.key(), Due: l.due(), Value: fmt.Appendf(nil, "%d", l.below(1000)),
 		}
 		name := [2]string{w.Kind, w.Key}
 		if w.Op == journal.Delete && w.Kind == journal.KindLease || used[name] {
