@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 
 	"github.com/ncruces/go-sqlite3"
@@ -47,17 +48,30 @@ func resolve(path, vfsName string) (string, error) {
 	return filepath.Join(dir, filepath.Base(full)), nil
 }
 
-// connect opens a connection that may write.
+// connect opens a connection that may write. In WAL mode EXTRA is FULL; it matters before the file is in WAL mode: the
+// old journal must be gone for good, or it would undo everything if a power loss brought it back.
 func (s *store) connect(ctx context.Context) (*conn, error) {
-	return s.dial(ctx,
+	c, err := s.dial(ctx,
 		fmt.Sprintf("PRAGMA busy_timeout = %d", busyTimeout.Milliseconds()),
-		"PRAGMA journal_mode = WAL",
 		"PRAGMA synchronous = "+s.tuning.synchronous,
+		"PRAGMA journal_mode = WAL",
 		fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", s.tuning.checkpointPages),
 		fmt.Sprintf("PRAGMA journal_size_limit = %d", walLimit),
 		"PRAGMA cache_size = -65536",
 		"PRAGMA temp_store = MEMORY",
 	)
+	if err == nil && s.tuning.vfs == "" {
+		syncFolder(filepath.Dir(s.path))
+	}
+	return c, err
+}
+
+// syncFolder makes the names of new files durable. Where a folder cannot be synced, the system sees to that itself.
+func syncFolder(name string) {
+	if dir, err := os.Open(name); err == nil {
+		_ = dir.Sync()
+		_ = dir.Close()
+	}
 }
 
 // connectReader opens a connection that cannot write.

@@ -41,7 +41,7 @@ const (
 // tuning is what tests change. The zero value of each field stands for the default in brackets.
 type tuning struct {
 	vfs             string        // a registered VFS [the operating system's]
-	synchronous     string        // [FULL]
+	synchronous     string        // [EXTRA]
 	checkpointPages int           // pages in the WAL that start a checkpoint [1000]
 	sweepEvery      int64         // events between the starts of two sweeps [100,000]
 	readers         int           // connections for readers [4]
@@ -51,7 +51,7 @@ type tuning struct {
 
 func (t tuning) withDefaults() tuning {
 	if t.synchronous == "" {
-		t.synchronous = "FULL"
+		t.synchronous = "EXTRA"
 	}
 	if t.checkpointPages == 0 {
 		t.checkpointPages = 1000
