@@ -42,10 +42,10 @@ func (k *kit) frames(log *journal.Log, o journal.FollowOptions) <-chan journal.F
 		defer close(done)
 		for f, err := range log.Follow(ctx, o) {
 			if err != nil {
-				if ctx.Err() == nil {
+				if ctx.Err() == nil && !errors.Is(err, journal.ErrClosed) {
 					k.Errorf("follow %+v: %v", o, err)
-					close(out)
 				}
+				close(out)
 				return
 			}
 			select {
@@ -68,7 +68,7 @@ func (k *kit) next(frames <-chan journal.Frame) journal.Frame {
 	select {
 	case f, ok := <-frames:
 		if !ok {
-			k.FailNow()
+			k.Fatal("the follower has ended")
 		}
 		return f
 	case <-k.ctx.Done():
