@@ -42,8 +42,8 @@ func (m *Memory) Head(s journal.Stream) (Head, error) {
 
 // Recent implements [Facts].
 func (m *Memory) Recent(s journal.Stream, h Head, n int) ([]Seen, error) {
-	known, ok := m.recent.get(s)
-	if !ok {
+	known, _ := m.recent.get(s)
+	if len(known) == 0 || known[len(known)-1].Version != h.Version { // others appended what was not told here
 		newest, err := m.facts.Recent(s, h, depth)
 		if err != nil {
 			return nil, err
@@ -101,8 +101,11 @@ func (m *Memory) Apply(b *Batch) {
 	}
 }
 
-// remember adds an event and keeps between depth and twice depth of them.
+// remember adds an event and keeps between depth and twice depth of them. It drops them all where one is missing.
 func remember(known []Seen, e Seen) []Seen {
+	if n := len(known); n == 0 || known[n-1].Version+1 != e.Version {
+		return nil
+	}
 	if len(known) >= 2*depth {
 		known = append(known[:0], known[len(known)-depth:]...)
 	}
