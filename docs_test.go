@@ -131,6 +131,7 @@ func TestWordGuardsCatch(t *testing.T) {
 		"the colour #123456":            "",
 		"/ho" + "me/ann/vidimus":        "a path of one machine",
 		"GET /homepage":                 "",
+		"sed '/roo" + "t/s/a/b/'":       "",
 		"written by an A" + "I":         "who or what wrote it",
 		"the User-Agent header":         "",
 		"nothing to see":                "",
@@ -266,7 +267,7 @@ var unwanted = []struct {
 		"a number in a tracker means nothing to a reader: say what it says",
 	},
 	{
-		regexp.MustCompile(`(^|[\s"'(=:])/(hom[e]|User[s]|wor[k]|roo[t])/`),
+		regexp.MustCompile(`(^|[\s"'(=:])/(hom[e]|User[s]|wor[k]|roo[t])/[\w.-]{2}`),
 		"a path of one machine means nothing elsewhere",
 	},
 	{

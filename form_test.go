@@ -22,7 +22,7 @@ const (
 	maxFile     = 500 // lines
 	maxTestFile = 700 // lines
 	maxLine     = 120 // characters
-	maxTagLine  = 160 // characters of a line with a struct tag, which cannot be broken
+	maxUnbroken = 200 // characters of a line that cannot be broken: a struct tag, or text that is quoted as it is
 	maxNames    = 40  // exported names of a package
 )
 
@@ -93,7 +93,9 @@ func TestFormGuardsCatch(t *testing.T) {
 		{"test files are longer", "x/a_test.go", head + lines(maxFile), ""},
 		{"long line", "x/a.go", head + "// " + strings.Repeat("ä", maxLine), "a.go:6: 123 characters"},
 		{"long tag", "x/a.go", head + "type t struct {\nA int `" + strings.Repeat("a", maxLine) + "`\n}\n", ""},
-		{"endless tag", "x/a.go", head + "type t struct {\nA int `" + strings.Repeat("a", maxTagLine) + "`\n}\n", "at 160"},
+		{"long text", "x/a.go", head + "const c = `\n" + strings.Repeat("a", maxLine+1) + "\n`\n", ""},
+		{"long output", "x/a_test.go", head + "// Output:\n// " + strings.Repeat("a", maxLine) + "\n", ""},
+		{"endless tag", "x/a.go", head + "type t struct {\nA int `" + strings.Repeat("a", maxUnbroken) + "`\n}\n", "at 200"},
 		{"characters, not bytes", "x/a.go", head + "// " + strings.Repeat("ä", maxLine-3), ""},
 	})
 	catches(t, checkComments, []sample{
@@ -171,12 +173,12 @@ func checkSizes(f goFile) []string {
 	if f.isTest() {
 		limit = maxTestFile
 	}
-	total, tags := 0, tagLines(f)
+	total, unbroken := 0, unbreakable(f)
 	eachLine(f.text, func(number int, line string) {
 		total = number
 		most := maxLine
-		if tags[number] {
-			most = maxTagLine
+		if unbroken[number] {
+			most = maxUnbroken
 		}
 		if n := utf8.RuneCountInString(line); n > most {
 			complaints = append(complaints, fmt.Sprintf("%s:%d: %d characters: break it at %d", f.path, number, n, most))
@@ -198,15 +200,32 @@ func checkSizes(f goFile) []string {
 	return complaints
 }
 
-// tagLines are the lines of a file on which a struct tag stands.
-func tagLines(f goFile) map[int]bool {
+// unbreakable are the lines of a file with a struct tag, inside a literal of several lines, and in an Example's output.
+func unbreakable(f goFile) map[int]bool {
 	lines := map[int]bool{}
+	mark := func(n ast.Node) {
+		for line := f.positions.Position(n.Pos()).Line; line <= f.positions.Position(n.End()).Line; line++ {
+			lines[line] = true
+		}
+	}
 	ast.Inspect(f.syntax, func(n ast.Node) bool {
-		if field, ok := n.(*ast.Field); ok && field.Tag != nil {
-			lines[f.positions.Position(field.Tag.Pos()).Line] = true
+		switch n := n.(type) {
+		case *ast.Field:
+			if n.Tag != nil {
+				mark(n.Tag)
+			}
+		case *ast.BasicLit:
+			if strings.Contains(n.Value, "\n") {
+				mark(n)
+			}
 		}
 		return true
 	})
+	for _, group := range f.syntax.Comments {
+		if strings.Contains(strings.ToLower(group.Text()), "output:\n") {
+			mark(group)
+		}
+	}
 	return lines
 }
 

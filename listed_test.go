@@ -14,12 +14,13 @@ import (
 
 // panics lists every function that may panic: for a broken invariant of ours, which no input can cause.
 var panics = map[string]string{
-	"journal/queue.go lead":               "a store that answers the wrong number of outcomes",
-	"journal/follow.go Save":              "numbers and strings always marshal",
-	"journal/sqlite/conn.go bind":         "an argument of a type we never bind",
-	"journal/postgres/migrate.go formats": "files that the compiler has embedded",
-	"lease/record.go encode":              "strings, numbers and times always marshal",
-	"timer/timer.go encode":               "times that the journal accepts always marshal",
+	"journal/queue.go lead":                 "a store that answers the wrong number of outcomes",
+	"journal/follow.go Save":                "numbers and strings always marshal",
+	"journal/sqlite/conn.go bind":           "an argument of a type we never bind",
+	"journal/postgres/ground.go filterJSON": "strings always marshal",
+	"journal/postgres/migrate.go formats":   "files that the compiler has embedded",
+	"lease/record.go encode":                "strings, numbers and times always marshal",
+	"timer/timer.go encode":                 "times that the journal accepts always marshal",
 
 	"server/server.go writeJSON": "our own answers always marshal",
 
@@ -33,6 +34,10 @@ var panics = map[string]string{
 var goroutines = map[string]string{
 	"server/write.go Verify":                         "verifies while it tells how far it is; waits for it",
 	"server/serve.go serve":                          "part of Serve: the listener, while Serve waits for the end",
+	"cell/run.go start":                              "part of Run, which waits for its keeper, timers and services",
+	"cell/shards.go start":                           "part of EachShard, which waits for every call it made",
+	"cell/spread.go do":                              "waits for its steps, which share the journal's writes",
+	"cmd/vidimus/node.go work":                       "the cell, which it waits for after the server has drained",
 	"lease/run.go keep":                              "part of Run: renews while the trust in the lease runs out",
 	"timer/run.go start":                             "part of Run: the lanes that fire",
 	"cmd/vidimus/main.go untilSignal":                "waits for a signal, and ends with the returned stop",
