@@ -70,6 +70,9 @@ type view struct {
 }
 
 func (t *Table) view(ctx context.Context, name string) (*view, error) {
+	if name == "" || len(name) > journal.MaxName {
+		return nil, invalid("name", "has %d bytes; name the lease with 1 to %d", len(name), journal.MaxName)
+	}
 	v := &view{name: name}
 	r, err := t.log.Record(ctx, KindQueue, name)
 	if err != nil && !errors.Is(err, journal.ErrNotFound) {
