@@ -2,10 +2,10 @@
 
 // Package cell is where state lives: one journal with its leases, its timers and the nodes that share the work.
 //
-// A cell's work is split into shards, 64 as a rule. Every key belongs to one shard, see [Cell.Shard], and every shard to
-// one node at a time, by a lease. The nodes of a cell share the shards evenly without a leader: each looks at who lives
-// and who owns what, and all come to the same plan. A node that joins is handed its part; the shards of one that leaves
-// are free at once, those of one that dies after the time to live.
+// A cell's work is split into shards, 64 as a rule. Every key belongs to one shard, see [Cell.Shard], and every shard
+// to one node at a time, by a lease. The nodes of a cell share the shards evenly without a leader: each looks at who
+// lives and who owns what, and all come to the same plan. A node that joins is handed its part; the shards of one that
+// leaves are free at once, those of one that dies after the time to live.
 //
 // What a cell does is given by services. A [Service] sees the cell it serves in, and nothing of the other services.
 package cell

@@ -17,10 +17,10 @@ import (
 )
 
 // Run takes this node's part of the cell's work and runs the services, until ctx ends or one of them fails. Then the
-// services are ended first; when they have returned, or after [Config.Drain], the node gives everything up that it owns,
-// so that the other nodes take it at once. It returns nil after ctx has ended and all went well; otherwise the error of
-// the service that failed first, with that service's name, or what kept the node from ending in order. Services that
-// have not returned by then are named and left behind, fenced off. Run once.
+// services are ended first; when they have returned, or after [Config.Drain], the node gives everything up that it
+// owns, so that the other nodes take it at once. It returns nil after ctx has ended and all went well; otherwise the
+// error of the service that failed first, with that service's name, or what kept the node from ending in order.
+// Services that have not returned by then are named and left behind, fenced off. Run once.
 func (c *Cell) Run(ctx context.Context, services ...Service) error {
 	if err := c.begin(services); err != nil {
 		return err

@@ -106,8 +106,8 @@ func (c *Cell) Owner(number int) (lease.Holder, bool) {
 
 // EachShard calls work for every shard that this node owns, now or later, each in a goroutine of its own, until ctx
 // ends; then it returns nil. The context of a call ends with ctx and when the shard is lost or about to be handed over:
-// return soon then, the handover waits for it, up to [Config.Drain]. A shard that comes back is worked on anew, after the
-// call before has returned. The first error of a call whose context has not ended ends all calls and is returned.
+// return soon then, the handover waits for it, up to [Config.Drain]. A shard that comes back is worked on anew, after
+// the call before has returned. The first error of a call whose context has not ended ends all calls and is returned.
 func (c *Cell) EachShard(ctx context.Context, work func(ctx context.Context, number int) error) error {
 	e := &each{cell: c, work: work, ended: make(chan finished), busy: map[int]bool{}, done: map[int]*shard{}}
 	limited, cancel := context.WithCancel(ctx)

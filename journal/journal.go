@@ -59,8 +59,8 @@ func (l *Log) Commit(ctx context.Context, u Unit) (Result, error) {
 
 // CommitMany commits units as if each were given to [Log.Commit] just before the next, and answers with one outcome for
 // each: a unit that is refused does not touch the others. A caller with many units waits once for many of them, and
-// their events stand in the journal in the order of the units. It takes 1,000 units at most. It returns [ErrInvalid] for
-// the first unit that breaks a rule, [ErrOverloaded], [ErrClosed] or the error of ctx when nothing was written.
+// their events stand in the journal in the order of the units. It takes 1,000 units at most. It returns [ErrInvalid]
+// for the first unit that breaks a rule, [ErrOverloaded], [ErrClosed] or the error of ctx when nothing was written.
 func (l *Log) CommitMany(ctx context.Context, units []Unit) ([]Outcome, error) {
 	if len(units) > maxMany {
 		return nil, invalid("units", "are %d, at most %d are taken at once; split them", len(units), maxMany)

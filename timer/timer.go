@@ -10,8 +10,8 @@
 // [Fired.Complete]. Timers whose handler fails are tried again, later and later. Those that fell due while nobody ran
 // fire at once, the earliest first.
 //
-// Each key belongs to one of 256 lanes, see [Route]. The timers of a lane fire one after another in the order of their due times;
-// lanes do not wait for each other.
+// Each key belongs to one of 256 lanes, see [Route]. The timers of a lane fire one after another in the order of their
+// due times; lanes do not wait for each other.
 package timer
 
 import (

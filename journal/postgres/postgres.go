@@ -5,7 +5,8 @@
 // [Open] creates what it needs in a schema of its own and brings it up to date. Any number of nodes may have the same
 // journal open; none needs a lease for that. A batch of units is one call of one function in one transaction: it takes
 // the sequencing lock, checks what the node believed against what others did since, and inserts. Nothing is updated on
-// that way but records, so an open snapshot elsewhere in the cluster (a report, a dump, a forgotten psql) costs nothing.
+// that way but records, so an open snapshot elsewhere in the cluster (a report, a dump, a forgotten psql) costs
+// nothing.
 //
 // Events can also be appended in a transaction of your own, so that they are committed together with your rows: see
 // [Tx], and [Error] for what COMMIT returns. Plain SQL does it with

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// How fast a journal in a file takes events and gives them back, beside a raw file.
+
 package sqlite
 
 import (

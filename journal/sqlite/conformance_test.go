@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The suite of all stores, run on a file.
+
 package sqlite_test
 
 import (

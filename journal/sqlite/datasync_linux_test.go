@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The sync of the raw file: what SQLite itself asks of Linux.
+
 package sqlite
 
 import (

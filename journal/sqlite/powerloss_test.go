@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Power losses on a simulated disk: what was answered is there, and nothing by halves.
+
 package sqlite
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Tests of what the file keeps besides events: the ends of streams, its format, its lock.
+
 package sqlite
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Tests that the plain rows are counted and leave nothing behind.
+
 package bulk_test
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Tests that the scripts complete, in the shell itself where there is one.
+
 package completion_test
 
 import (

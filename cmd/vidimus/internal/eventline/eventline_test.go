@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Tests that a line is read back as the event it was written from.
+
 package eventline_test
 
 import (

@@ -21,9 +21,9 @@ var (
 	combinedFields = []string{"address", "ident", "user", "", "request", "status", "bytes", "referer", "agent"}
 )
 
-// combinedSource reads one event a line: stream "<category>-<pseudonym of the address>", type "http.get" and so on, or "http.other" for
-// what is no HTTP request. Data has the fields as the server wrote them, its escapes included, without those that
-// are "-"; truncated is true for a line that was cut.
+// combinedSource reads one event a line: stream "<category>-<pseudonym of the address>", type "http.get" and so on, or
+// "http.other" for what is no HTTP request. Data has the fields as the server wrote them, its escapes included, without
+// those that are "-"; truncated is true for a line that was cut.
 type combinedSource struct {
 	lines    lines
 	category string

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Tests that each event comes in once and in order, whatever interrupts the import.
+
 package importer
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Tests of what people see on a terminal.
+
 package screen_test
 
 import (
