@@ -5,7 +5,7 @@ GO   ?= go
 TOOL  = $(GO) tool -modfile=tools/go.mod
 
 # What the simulator runs inside WebAssembly, so what has to compile for it.
-CORE = $(addprefix ./,$(wildcard journal journal/mem journal/sqlite lease timer cell))
+CORE  = ./journal ./journal/mem ./journal/sqlite ./lease ./timer ./cell
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test race postgres check format guards bench soak generate golden
