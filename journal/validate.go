@@ -33,8 +33,10 @@ func (u *Unit) Validate() error {
 		field string
 		n     int
 	}{
-		{"fences", len(u.Fences)}, {"appends", len(u.Appends)},
-		{"conditions", len(u.Conditions)}, {"records", len(u.Records)},
+		{"fences", len(u.Fences)},
+		{"appends", len(u.Appends)},
+		{"conditions", len(u.Conditions)},
+		{"records", len(u.Records)},
 	} {
 		if part.n > MaxParts {
 			return invalid(part.field, "are %d, a unit takes at most %d; split it", part.n, MaxParts)

@@ -72,7 +72,9 @@ func checkpointCompleted(k *kit) {
 	for _, e := range all {
 		want := journal.Checkpoint{Log: start.Log, Epoch: start.Epoch, Position: e.Position, ID: e.ID}
 		for _, c := range []journal.Checkpoint{
-			{Position: e.Position}, {Position: e.Position, ID: e.ID}, want,
+			{Position: e.Position},
+			{Position: e.Position, ID: e.ID},
+			want,
 			{Log: start.Log, Epoch: start.Epoch, Position: e.Position},
 		} {
 			if got, err := k.log.Check(k.ctx, c); err != nil || got != want {

@@ -87,8 +87,12 @@ func conditionAfter(k *kit) {
 		after    journal.Position
 		violated bool
 	}{
-		{0, true}, {all[0].Position, true}, {all[1].Position, true}, {all[2].Position, false},
-		{all[4].Position, false}, {all[4].Position + 1000, false},
+		{0, true},
+		{all[0].Position, true},
+		{all[1].Position, true},
+		{all[2].Position, false},
+		{all[4].Position, false},
+		{all[4].Position + 1000, false},
 	} {
 		u := journal.Unit{Conditions: []journal.Condition{{After: tt.after, Filter: filter}}}
 		_, err := k.log.Commit(k.ctx, u)

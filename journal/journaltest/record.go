@@ -267,7 +267,8 @@ func recordFidelity(k *kit) {
 		large[i] = byte(i * 31)
 	}
 	moments := []time.Time{
-		{}, time.Unix(0, 0), time.Unix(0, 1000), time.Unix(-1, 999999000), time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC),
+		{},
+		time.Unix(0, 0), time.Unix(0, 1000), time.Unix(-1, 999999000), time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC),
 		time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC), time.Date(1969, 7, 20, 20, 17, 40, 123456000, time.UTC),
 		time.Date(2024, 2, 29, 12, 0, 0, 123456789, time.FixedZone("west", -7*3600)),
 	}

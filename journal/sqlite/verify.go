@@ -175,8 +175,10 @@ func (a *auditor) savedHeads(c *conn) (more bool, err error) {
 		n++
 		a.name = r.text(0)
 		name := journal.Stream(a.name)
-		h := plan.Head{Version: journal.Version(r.int(1)), Position: journal.Position(r.int(2)),
-			Skip: journal.Position(r.int(3))}
+		h := plan.Head{
+			Version: journal.Version(r.int(1)), Position: journal.Position(r.int(2)),
+			Skip: journal.Position(r.int(3)),
+		}
 		copy(h.Newest[:], r.bytes(4))
 		_, newer := a.unsaved[name]
 		if newer && h.Position > a.Found(name).Position && h.Position <= a.end {
