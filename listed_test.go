@@ -38,6 +38,7 @@ var goroutines = map[string]string{
 	"cell/shards.go start":                           "part of EachShard, which waits for every call it made",
 	"cell/spread.go do":                              "waits for its steps, which share the journal's writes",
 	"cmd/vidimus/node.go work":                       "the cell, which it waits for after the server has drained",
+	"cmd/vidimus/import.go open":                     "opens a pipe that may stay silent; ends with the process",
 	"lease/run.go keep":                              "part of Run: renews while the trust in the lease runs out",
 	"timer/run.go start":                             "part of Run: the lanes that fire",
 	"cmd/vidimus/main.go untilSignal":                "waits for a signal, and ends with the returned stop",

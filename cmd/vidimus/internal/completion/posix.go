@@ -23,7 +23,8 @@ func Bash(w io.Writer, app *kong.Application) error {
 	s.line(`  local at= word skip= i names= flags= files= IFS=$'\n'`)
 	s.line(`  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}`)
 	s.line(`  # bash takes --flag=value for three words`)
-	s.line(`  if [[ $current == = ]]; then current=; elif [[ $previous == = ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi`)
+	s.line(`  if [[ $current == = ]]; then current=`)
+	s.line(`  elif [[ $previous == = ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi`)
 	s.line(`  for ((i = 1; i < COMP_CWORD; i++)); do`)
 	s.line(`    word=${COMP_WORDS[i]}`)
 	s.line(`    if [[ $word == = ]]; then skip=1; continue; fi`)
@@ -32,7 +33,8 @@ func Bash(w io.Writer, app *kong.Application) error {
 	s.line(`  done`)
 	s.line(`  case $previous in`)
 	for _, name := range slices.Sorted(maps.Keys(enums)) {
-		s.line(`    `, name, `) COMPREPLY=($(compgen -W `, quote(strings.Join(enums[name], "\n")), ` -- "$current")); return ;;`)
+		values := quote(strings.Join(enums[name], "\n"))
+		s.line(`    `, name, `) COMPREPLY=($(compgen -W `, values, ` -- "$current")); return ;;`)
 	}
 	if len(free) > 0 {
 		s.line(`    `, strings.Join(free, "|"), `) COMPREPLY=($(compgen -f -- "$current")); return ;;`)

@@ -37,7 +37,8 @@ func TestNumbersAreGrouped(t *testing.T) {
 func TestTableCutsLinesAndHidesControlCharacters(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	table := screen.NewTable(&b, screen.Style{Width: 14}, screen.Column{Title: "n", Right: true}, screen.Column{Title: "data"})
+	table := screen.NewTable(&b, screen.Style{Width: 14},
+		screen.Column{Title: "n", Right: true}, screen.Column{Title: "data"})
 	for _, cells := range [][]string{{"1", "a\x1b[31m\nb"}, {"100", "long long long"}} {
 		if err := table.Row(cells...); err != nil {
 			t.Fatal(err)

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// vidimus dev and vidimus serve: a node, wired together.
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"example.com/vidimus/cell"
+	"example.com/vidimus/cmd/vidimus/internal/screen"
+	"example.com/vidimus/journal"
+	"example.com/vidimus/server"
+)
+
+// drainMax bounds how long a node ends its calls, and then its services.
+const drainMax = 10 * time.Second
+
+type devCmd struct {
+	Data   string `default:"vidimus-data" placeholder:"DIR" help:"Directory of the journal; it is made when there is none."`
+	Listen string `default:"127.0.0.1:7420" placeholder:"ADDR" help:"Where to listen; port 0 takes a free one."`
+}
+
+// Help is shown by --help.
+func (c *devCmd) Help() string {
+	return `The node keeps its journal in one SQLite file, has one cell named main, and lets every program on this machine in
+without a token, and nobody else. Ctrl-C ends it.`
+}
+
+// Run runs the node until it is interrupted.
+func (c *devCmd) Run(ctx context.Context, a *app) error {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return usage("--data", "%v; name a directory that can be made", err)
+	}
+	n := node{app: a, db: filepath.Join(c.Data, "main.db"), cell: cell.DefaultName, listen: c.Listen, open: true}
+	return n.run(ctx, func(url string) error { return a.welcome(url, n.db) })
+}
+
+type serveCmd struct {
+	DB      string `name:"db" placeholder:"PATH|URL" help:"The journal: a SQLite file or a postgres:// URL ($VIDIMUS_DB)."`
+	Listen  string `default:"127.0.0.1:7420" placeholder:"ADDR" help:"Where to listen; port 0 takes a free one."`
+	Cell    string `placeholder:"NAME" help:"Name of the cell; it is kept in the journal, so a new one needs it at most, else main."`
+	Node    string `placeholder:"NAME" help:"Name of this node, unique in the cell; without it a random one."`
+	Open    bool   `help:"Let every program on this machine in without a token; only on a loopback address."`
+	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"Private key in PEM; with --tls-cert."`
+}
+
+// Help is shown by --help.
+func (c *serveCmd) Help() string {
+	return `Everybody needs a token: make the first one with ` + "`vidimus token create`" + ` before the node runs on a SQLite file, or
+at any time with PostgreSQL. SIGTERM drains: calls under way are answered, leases are handed over. A second one ends
+the node at once.
+
+Examples:
+
+    vidimus token create admin --right admin --db state.db
+    vidimus serve --db state.db --listen 0.0.0.0:7420 --tls-cert node.crt --tls-key node.key
+    vidimus serve --db postgres://vidimus@db.internal/vidimus`
+}
+
+// Run runs the node until it is interrupted.
+func (c *serveCmd) Run(ctx context.Context, a *app) error {
+	db := c.DB
+	if db == "" {
+		db = a.getenv("VIDIMUS_DB")
+	}
+	if db == "" {
+		return usage("--db", "is missing; name a SQLite file or a postgres:// URL, or use `vidimus dev` to try things out")
+	}
+	n := node{app: a, db: db, cell: c.Cell, name: c.Node, listen: c.Listen, open: c.Open}
+	if c.TLSCert != "" || c.TLSKey != "" {
+		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+		if err != nil {
+			return usage("--tls-cert", "%v; give --tls-cert and --tls-key, both in PEM", err)
+		}
+		n.tls = &tls.Config{Certificates: []tls.Certificate{pair}}
+	}
+	return n.run(ctx, func(url string) error {
+		if a.json {
+			return a.object(nodeAnswer{url, db})
+		}
+		return a.tell("serving %s", url)
+	})
+}
+
+// nodeAnswer is what a node says with --json once it can be reached.
+type nodeAnswer struct {
+	URL string `json:"url"`
+	DB  string `json:"db"`
+}
+
+// node is one process of a cell.
+type node struct {
+	app    *app
+	db     string
+	cell   string
+	name   string
+	listen string
+	open   bool
+	tls    *tls.Config
+}
+
+// run opens everything, calls ready with the node's address, and works until ctx ends.
+func (n *node) run(ctx context.Context, ready func(url string) error) (err error) {
+	log, err := openDB(ctx, n.db, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	logger := n.app.logger()
+	c, err := cell.Open(ctx, cell.Config{
+		Log: log, Name: n.cell, Node: n.name, Drain: drainMax, Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	s, err := server.New(server.Config{
+		Cells: map[string]*journal.Log{c.Name(): log}, Open: n.open, Drain: drainMax, Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", n.listen)
+	if err != nil {
+		return usage("--listen", "%v; choose another address, or port 0 for a free one", err)
+	}
+	url := n.url(listener.Addr())
+	if !isPostgres(n.db) {
+		leave, err := leaveAddress(n.db, url)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		defer leave()
+	}
+	if err := ready(url); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	logger.InfoContext(ctx, "node serves", "cell", c.Name(), "node", c.Node(), "url", url)
+	defer logger.InfoContext(ctx, "node has ended")
+	return n.work(ctx, c, s, listener)
+}
+
+// work serves and runs the cell until ctx ends or one of them fails. The server drains before the cell ends, so that
+// calls under way still find their leases.
+func (n *node) work(ctx context.Context, c *cell.Cell, s *server.Server, l net.Listener) error {
+	serving, endServing := context.WithCancel(ctx)
+	defer endServing()
+	running, endRunning := context.WithCancel(context.WithoutCancel(ctx))
+	defer endRunning()
+	ran := make(chan error, 1)
+	go func() {
+		defer endServing()
+		ran <- c.Run(running)
+	}()
+	var err error
+	if n.tls != nil {
+		err = s.ServeTLS(serving, l, n.tls)
+	} else {
+		err = s.Serve(serving, l)
+	}
+	endRunning()
+	return errors.Join(err, <-ran)
+}
+
+// url is the address at which programs on this machine reach the node.
+func (n *node) url(at net.Addr) string {
+	scheme := "http"
+	if n.tls != nil {
+		scheme = "https"
+	}
+	host, port, err := net.SplitHostPort(at.String())
+	if err != nil {
+		return scheme + "://" + at.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// leaveAddress writes down how to reach the node that has the file open, for those who find it locked.
+func leaveAddress(db, url string) (leave func(), err error) {
+	path := addressFile(db)
+	if err := os.WriteFile(path, []byte(url+"\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("leave the node's address beside the journal: %w", err)
+	}
+	return func() { _ = os.Remove(path) }, nil // a stale address only misleads people who read an error
+}
+
+// logger writes to the standard error: lines for people on a terminal, JSON for programs.
+func (a *app) logger() *slog.Logger {
+	if a.json {
+		return slog.New(slog.NewJSONHandler(a.err, nil))
+	}
+	return slog.New(slog.NewTextHandler(a.err, nil))
+}
+
+// welcome says how to try the node out. Every line of it works as it stands.
+func (a *app) welcome(url, db string) error {
+	if a.json {
+		return a.object(nodeAnswer{url, db})
+	}
+	append1 := `{"appends": [{"stream": "order-7", "events": [{"type": "order.placed", "json": {"total": 42}}]}]}`
+	lines := []string{
+		a.style.Bold("vidimus dev") + " runs a node with the cell main. Ctrl-C ends it.",
+		"",
+		"  address  " + a.style.Name(url),
+		"  journal  " + screen.Printable(db),
+		"",
+		"Try, in another terminal:",
+		"",
+		"  curl -H 'Content-Type: application/json' " + url + "/vidimus.v1.JournalService/Append \\",
+		"    -d '" + append1 + "'",
+		"  curl -H 'Content-Type: application/json' " + url + "/vidimus.v1.JournalService/Page -d '{\"json\": true}'",
+		"",
+		"  export VIDIMUS_SERVER=" + url,
+		`  vidimus journal append order-7 '{"amount":42}' --type order.paid --expect exists`,
+		"  vidimus journal read --stream order-7",
+		"  vidimus journal follow",
+		"  vidimus lease list",
+		"",
+	}
+	_, err := io.WriteString(a.out, strings.Join(lines, "\n")+"\n")
+	return err
+}
