@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// How a lease is held and used as a fence.
+
 package lease_test
 
 import (

@@ -44,7 +44,8 @@ func TestALeaseIsHeldByOneUntilItIsReleased(t *testing.T) {
 		if err := errors.Join(l.Release(t.Context()), l.Release(t.Context())); err != nil {
 			t.Fatal(err)
 		}
-		if cause := context.Cause(l.Context()); !errors.Is(cause, lease.ErrReleased) || !errors.Is(l.Err(), lease.ErrReleased) {
+		cause := context.Cause(l.Context())
+		if !errors.Is(cause, lease.ErrReleased) || !errors.Is(l.Err(), lease.ErrReleased) {
 			t.Fatalf("context ended by %v", cause)
 		}
 		if err := a.write(t.Context(), l); !errors.Is(err, journal.ErrFenced) {
@@ -372,7 +373,8 @@ func TestAForcedReleaseIsNoticedAndNamed(t *testing.T) {
 		if err != nil || epoch != 2 {
 			t.Fatalf("got %d, %v", epoch, err)
 		}
-		if info, err := table.Look(t.Context(), "ledger"); err != nil || info.Forced != "ops@example.com" || info.Holder.Session != "" {
+		info, err := table.Look(t.Context(), "ledger")
+		if err != nil || info.Forced != "ops@example.com" || info.Holder.Session != "" {
 			t.Fatalf("got %+v, %v", info, err)
 		}
 		if err := a.write(t.Context(), l); !errors.Is(err, journal.ErrFenced) {

@@ -46,7 +46,8 @@ func TestClientsElsewhereTakeTurns(t *testing.T) {
 		}
 	}
 	list, err := table.List(ctx, "print", "", 0)
-	if err != nil || len(list) != 1 || list[0].Holder.Owner != "a" || len(list[0].Waiting) != 1 || list[0].Waiting[0].Owner != "b" {
+	if err != nil || len(list) != 1 || list[0].Holder.Owner != "a" ||
+		len(list[0].Waiting) != 1 || list[0].Waiting[0].Owner != "b" {
 		t.Fatalf("got %+v, %v", list, err)
 	}
 	if err := errors.Join(table.Release(ctx, claimA), table.Release(ctx, claimA)); err != nil {
