@@ -40,7 +40,7 @@ func start(t *testing.T, c server.Config) *node {
 		c.Cells = map[string]*journal.Log{"main": n.log}
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		c.Logger = logTo(io.Discard)
 	}
 	s, err := server.New(c)
 	if err != nil {
@@ -117,12 +117,18 @@ func (n *node) client(t *testing.T, token string, o ...connect.ClientOption) vid
 	return vidimusv1connect.NewJournalServiceClient(&http.Client{Transport: transport}, n.url, o...)
 }
 
-// authorize puts a token on every call.
+// authorize puts a token on every call, if it is one.
 type authorize string
+
+func (a authorize) put(h http.Header) {
+	if a != "" {
+		h.Set("Authorization", "Bearer "+string(a))
+	}
+}
 
 func (a authorize) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
-		r.Header().Set("Authorization", "Bearer "+string(a))
+		a.put(r.Header())
 		return next(ctx, r)
 	}
 }
@@ -130,7 +136,7 @@ func (a authorize) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 func (a authorize) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return func(ctx context.Context, spec connect.Spec) connect.StreamingClientConn {
 		conn := next(ctx, spec)
-		conn.RequestHeader().Set("Authorization", "Bearer "+string(a))
+		a.put(conn.RequestHeader())
 		return conn
 	}
 }
@@ -183,6 +189,8 @@ func do(t *testing.T, r *http.Request) (int, string) {
 	}
 	return res.StatusCode, string(body)
 }
+
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 // event returns an event of a type with JSON in it.
 func event(kind, data string) journal.EventData {
