@@ -6,6 +6,7 @@ package ids
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,8 +15,17 @@ import (
 // New returns a UUIDv7 (RFC 9562): it sorts after every one this process made before.
 func New() [16]byte { return uuid.Must(uuid.NewV7()) }
 
-// Parse reads a UUID in its canonical text form.
-func Parse(s string) ([16]byte, error) { return uuid.Parse(s) }
+// canonical is how long the canonical text form of a UUID is.
+const canonical = 36
+
+// Parse reads a UUID in its canonical text form, in letters of either case.
+func Parse(s string) ([16]byte, error) {
+	if len(s) != canonical {
+		return [16]byte{}, fmt.Errorf("a UUID has %d characters, not %d", canonical, len(s))
+	}
+	id, err := uuid.Parse(s)
+	return id, err
+}
 
 // Format writes a UUID in its canonical text form.
 func Format(id [16]byte) string { return uuid.UUID(id).String() }

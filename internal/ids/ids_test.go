@@ -54,3 +54,15 @@ func TestShortNamesDiffer(t *testing.T) {
 		t.Fatalf("got %q and %q", a, b)
 	}
 }
+
+func TestParseRefusesOtherForms(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{
+		"", "0190a1b2c3d47e5f8a9b0c1d2e3f4a5b", "{0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b}",
+		"urn:uuid:0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5",
+	} {
+		if id, err := ids.Parse(s); err == nil || id != [16]byte{} {
+			t.Errorf("%q: got %x, %v; want an error", s, id, err)
+		}
+	}
+}
