@@ -7,6 +7,7 @@ package journaltest
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -35,8 +36,16 @@ func sharedMemory(wrap func(journal.Store) journal.Store) Harness {
 			Isolations: []string{"usual", "snapshot"}, Snapshot: []string{"snapshot"}, Do: user.do, Rows: user.all,
 		},
 		Hold:  func(testing.TB) func() { return func() {} },
-		Seeds: 2,
+		Seeds: seeds(),
 	}
+}
+
+// seeds is how many random histories to try; a long run asks for more.
+func seeds() int {
+	if os.Getenv("VIDIMUS_SOAK") != "" {
+		return 2000
+	}
+	return 3
 }
 
 // handle is one opening of a store that stays open underneath.
