@@ -97,7 +97,10 @@ func appendRules() []rule {
 		{"no stream", "appends[0].stream", appending(journal.Append{})},
 		{"a stream with a tab", "appends[0].stream", appending(journal.Append{Stream: "a\tb"})},
 		{"a stream that is no UTF-8", "appends[0].stream", appending(journal.Append{Stream: "\xc3\x28"})},
-		{"too long a stream", "appends[0].stream", appending(journal.Append{Stream: journal.Stream(strings.Repeat("é", 128))})},
+		{
+			"too long a stream", "appends[0].stream",
+			appending(journal.Append{Stream: journal.Stream(strings.Repeat("é", 128))}),
+		},
 		{"one stream twice", "appends[2].stream", appending(
 			journal.Append{Stream: "a"}, journal.Append{Stream: "b"}, journal.Append{Stream: "a"})},
 		{"the last of three twice", "appends[2].stream", appending(
@@ -129,7 +132,10 @@ func checkRules() []rule {
 	return []rule{
 		{"a fence", "", fence(journal.Fence{Lease: "l", Epoch: 1})},
 		{"a fence without a lease", "fences[0].lease", fence(journal.Fence{Epoch: 1})},
-		{"a fence without an epoch", "fences[1].epoch", fence(journal.Fence{Lease: "l", Epoch: 1}, journal.Fence{Lease: "m"})},
+		{
+			"a fence without an epoch", "fences[1].epoch",
+			fence(journal.Fence{Lease: "l", Epoch: 1}, journal.Fence{Lease: "m"}),
+		},
 		{"a fence before the first epoch", "fences[0].epoch", fence(journal.Fence{Lease: "l", Epoch: -1})},
 		{"too many fences", "fences", fence(many(journal.MaxParts+1, func(n string) journal.Fence {
 			return journal.Fence{Lease: n, Epoch: 1}
