@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -152,6 +153,7 @@ func commandPath(n *kong.Node) string {
 // fail writes an error and returns the exit code for it.
 func (a *app) fail(err error) int {
 	f := describe(err)
+	f.Message = strings.ReplaceAll(f.Message, "\n", "; ") // as errors.Join puts them
 	if a.json {
 		line, encodeErr := json.Marshal(struct {
 			Error failure `json:"error"`

@@ -34,7 +34,7 @@ func (a *app) newMeter(verb string, total int64, noun string) *meter {
 	if a.live && !a.json {
 		m.bar = progressbar.NewOptions64(
 			max(total, -1), progressbar.OptionSetWriter(a.err), progressbar.OptionSetDescription(verb),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetWidth(30),
+			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetWidth(12),
 			progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true),
 			progressbar.OptionEnableColorCodes(a.errStyle.Colour),
 		)

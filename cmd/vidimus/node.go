@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,6 +49,7 @@ func (c *devCmd) Run(ctx context.Context, a *app) error {
 
 type serveCmd struct {
 	DB      string `name:"db" placeholder:"PATH|URL" help:"The journal: a SQLite file or a postgres:// URL ($VIDIMUS_DB)."`
+	Schema  string `name:"db-schema" placeholder:"NAME" help:"Schema of PostgreSQL that the journal is kept in; without it vidimus."`
 	Listen  string `default:"127.0.0.1:7420" placeholder:"ADDR" help:"Where to listen; port 0 takes a free one."`
 	Cell    string `placeholder:"NAME" help:"Name of the cell; it is kept in the journal, so a new one needs it at most, else main."`
 	Node    string `placeholder:"NAME" help:"Name of this node, unique in the cell; without it a random one."`
@@ -78,7 +80,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	if db == "" {
 		return usage("--db", "is missing; name a SQLite file or a postgres:// URL, or use `vidimus dev` to try things out")
 	}
-	n := node{app: a, db: db, cell: c.Cell, name: c.Node, listen: c.Listen, open: c.Open}
+	n := node{app: a, db: db, schema: c.Schema, cell: c.Cell, name: c.Node, listen: c.Listen, open: c.Open}
 	if c.TLSCert != "" || c.TLSKey != "" {
 		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
 		if err != nil {
@@ -88,7 +90,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	}
 	return n.run(ctx, func(url string) error {
 		if a.json {
-			return a.object(nodeAnswer{url, db})
+			return a.object(nodeAnswer{url, withoutPassword(db)})
 		}
 		return a.tell("serving %s", url)
 	})
@@ -100,10 +102,19 @@ type nodeAnswer struct {
 	DB  string `json:"db"`
 }
 
+// withoutPassword returns what may be shown of a path or URL.
+func withoutPassword(db string) string {
+	if u, err := url.Parse(db); err == nil && isPostgres(db) {
+		return u.Redacted()
+	}
+	return db
+}
+
 // node is one process of a cell.
 type node struct {
 	app    *app
 	db     string
+	schema string
 	cell   string
 	name   string
 	listen string
@@ -112,8 +123,8 @@ type node struct {
 }
 
 // run opens everything, calls ready with the node's address, and works until ctx ends.
-func (n *node) run(ctx context.Context, ready func(url string) error) (err error) {
-	log, err := openDB(ctx, n.db, true)
+func (n *node) run(ctx context.Context, ready func(address string) error) (err error) {
+	log, err := openDB(ctx, n.db, n.schema, true)
 	if err != nil {
 		return err
 	}
@@ -135,18 +146,18 @@ func (n *node) run(ctx context.Context, ready func(url string) error) (err error
 	if err != nil {
 		return usage("--listen", "%v; choose another address, or port 0 for a free one", err)
 	}
-	url := n.url(listener.Addr())
+	address := n.url(listener.Addr())
 	if !isPostgres(n.db) {
-		leave, err := leaveAddress(n.db, url)
+		leave, err := leaveAddress(n.db, address)
 		if err != nil {
 			return errors.Join(err, listener.Close())
 		}
 		defer leave()
 	}
-	if err := ready(url); err != nil {
+	if err := ready(address); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	logger.InfoContext(ctx, "node serves", "cell", c.Name(), "node", c.Node(), "url", url)
+	logger.InfoContext(ctx, "node serves", "cell", c.Name(), "node", c.Node(), "url", address)
 	defer logger.InfoContext(ctx, "node has ended")
 	return n.work(ctx, c, s, listener)
 }

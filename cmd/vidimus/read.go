@@ -96,7 +96,8 @@ func (c *readCmd) Run(ctx context.Context, a *app, j *journalCmd) error {
 				err = out.write(&e)
 			}
 			if err != nil {
-				return errors.Join(out.flush(), err)
+				_ = out.flush() // what was read is shown; the first error is the one to tell
+				return err
 			}
 		}
 		return out.flush()
@@ -155,11 +156,15 @@ func (c *exportCmd) export(ctx context.Context, b book, to io.Writer) (n int64, 
 			err = out.write(&e)
 		}
 		if err != nil {
-			return n, errors.Join(out.flush(), buffered.Flush(), err)
+			_, _ = out.flush(), buffered.Flush() // what was read is kept; the first error is the one to tell
+			return n, err
 		}
 		n++
 	}
-	return n, errors.Join(out.flush(), buffered.Flush())
+	if err := out.flush(); err != nil {
+		return n, err
+	}
+	return n, buffered.Flush()
 }
 
 type followCmd struct {

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"example.com/vidimus/journal"
 	"example.com/vidimus/journal/postgres"
 	"example.com/vidimus/journal/sqlite"
@@ -26,6 +28,7 @@ const defaultDB = "vidimus-data/main.db"
 // where are the flags that name a journal.
 type where struct {
 	DB     string `name:"db" placeholder:"PATH|URL" help:"The journal: a SQLite file or a postgres:// URL ($VIDIMUS_DB; without it vidimus-data/main.db)."`
+	Schema string `name:"db-schema" placeholder:"NAME" help:"Schema of PostgreSQL that the journal is kept in; without it vidimus."`
 	Server string `placeholder:"URL" help:"Ask this running node instead ($VIDIMUS_SERVER)."`
 	Token  string `placeholder:"TOKEN" help:"API token for --server; better in $VIDIMUS_TOKEN, where other users do not see it."`
 	Plain  bool   `help:"Allow the token to go over http to another machine, where everybody on the way can read it."`
@@ -74,7 +77,7 @@ func (w *where) open(ctx context.Context, a *app, create bool) (book, error) {
 	if w.Server != "" {
 		return w.dial()
 	}
-	return openDB(ctx, w.DB, create)
+	return openDB(ctx, w.DB, w.Schema, create)
 }
 
 // dial returns the journal behind a node. Whether the node is there is found out by the first call.
@@ -87,10 +90,16 @@ func (w *where) dial() (*remote.Log, error) {
 	return log, err
 }
 
-// openDB opens a journal in a database of one's own.
-func openDB(ctx context.Context, db string, create bool) (*journal.Log, error) {
+// openDB opens a journal in a database of one's own. The schema is one of PostgreSQL.
+func openDB(ctx context.Context, db, schema string, create bool) (*journal.Log, error) {
 	if isPostgres(db) {
-		return postgres.Open(ctx, postgres.Config{URL: db})
+		if err := findSchema(ctx, db, cmp.Or(schema, postgres.DefaultSchema), create); err != nil {
+			return nil, err
+		}
+		return postgres.Open(ctx, postgres.Config{URL: db, Schema: schema})
+	}
+	if schema != "" {
+		return nil, usage("--db-schema", "goes with a postgres:// URL; a SQLite file has one journal")
 	}
 	if strings.Contains(db, "://") {
 		return nil, usage("--db", "%q is neither a path nor a postgres:// URL; use --server for a running node", db)
@@ -124,6 +133,26 @@ func findFile(path string, create bool) error {
 		return os.MkdirAll(filepath.Dir(path), 0o700)
 	}
 	return nil
+}
+
+// findSchema looks whether the database has the journal, unless it may be created. A database that cannot be reached
+// is left to those who open it.
+func findSchema(ctx context.Context, url, schema string, create bool) error {
+	if create {
+		return nil
+	}
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return nil
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	there := false
+	const q = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)"
+	if err := conn.QueryRow(ctx, q, schema).Scan(&there); err != nil || there {
+		return nil
+	}
+	return fmt.Errorf("%w: the database has no journal in schema %s; name another with --db or --db-schema, or make one "+
+		"with `vidimus serve` or `vidimus journal append`", journal.ErrNotFound, schema)
 }
 
 // addressFile is where a node that has a SQLite file open says how to reach it.
