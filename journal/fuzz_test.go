@@ -43,7 +43,8 @@ func FuzzParseID(f *testing.F) {
 func FuzzCheckpointJSON(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `null`, `[]`, `{"log":"k3v9m2p7qd","epoch":1,"position":184467,"id":"0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"}`,
-		`{"position":9223372036854775807}`, `{"position":9223372036854775808}`, `{"position":1.5}`, `{"id":""}`, `{"log":"\u0000"}`,
+		`{"position":9223372036854775807}`, `{"position":9223372036854775808}`, `{"position":1.5}`,
+		`{"id":""}`, `{"log":"\u0000"}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -112,8 +113,11 @@ func FuzzFilterMatches(f *testing.F) {
 	f.Add("order", "", "", "", "", "orders-1", "x", "")
 	f.Fuzz(func(t *testing.T, stream, category, typ, tagA, tagB, of, is, has string) {
 		e := &journal.EventData{Type: is, Tags: []string{has, "always"}}
-		m := journal.Match{Stream: journal.Stream(stream), Category: category, Types: []string{typ}, Tags: []string{tagA, tagB}}
-		want := (stream == "" || stream == of) && (category == "" || journal.Stream(of).Category() == category) && typ == is
+		m := journal.Match{
+			Stream: journal.Stream(stream), Category: category, Types: []string{typ}, Tags: []string{tagA, tagB},
+		}
+		want := typ == is && (stream == "" || stream == of) &&
+			(category == "" || journal.Stream(of).Category() == category)
 		for _, tag := range m.Tags {
 			want = want && (tag == has || tag == "always")
 		}

@@ -30,82 +30,92 @@ func commit(t *testing.T, w *world, facts plan.Facts, units ...*journal.Unit) (*
 	return b, outcomes
 }
 
+// decision is a unit, and what it comes to where stream a is at 3, b at 1, lease l at 3 and note/n at 2.
+type decision struct {
+	what string
+	unit *journal.Unit
+	want journal.Result
+	err  error
+}
+
+// beside puts other parts into a unit that would be accepted.
+func beside(change func(u *journal.Unit)) *journal.Unit {
+	u := to("a", 3, 5)
+	change(u)
+	return u
+}
+
+func fenced(f journal.Fence) *journal.Unit {
+	return beside(func(u *journal.Unit) { u.Fences = []journal.Fence{f} })
+}
+
+func conditional(after journal.Position) *journal.Unit {
+	return beside(func(u *journal.Unit) { u.Conditions = []journal.Condition{{After: after}} })
+}
+
+func recording(w ...journal.RecordWrite) *journal.Unit {
+	return beside(func(u *journal.Unit) { u.Records = w })
+}
+
+// at5 is the result of a unit whose last event is at position 5.
+func at5(versions ...journal.Version) journal.Result {
+	return journal.Result{Position: 5, Versions: versions}
+}
+
+func decisions() []decision {
+	var refused journal.Result
+	checked := beside(func(u *journal.Unit) { u.Appends = append(u.Appends, to("c", journal.None).Appends[0]) })
+	return []decision{
+		{"exactly", to("a", 3, 5), at5(4), nil},
+		{"any", to("a", journal.Any, 5), at5(4), nil},
+		{"exists", to("b", journal.Exists, 5), at5(2), nil},
+		{"none", to("c", journal.None, 5), at5(1), nil},
+		{"checked beside", checked, at5(4, 0), nil},
+		{"stale", to("a", 2, 5), refused, &journal.ConflictError{Name: "a", Expect: 2, Actual: 3}},
+		{"not there", to("c", journal.Exists, 5), refused, &journal.ConflictError{Name: "c", Expect: journal.Exists}},
+		{"retry", to("a", 99, 2, 3), journal.Result{Duplicate: true, Position: 3, Versions: []journal.Version{3}}, nil},
+		{"half a retry", to("a", journal.Any, 3, 5), refused, journal.ErrIDReused},
+		{"turned round", to("a", journal.Any, 2, 1), refused, journal.ErrIDReused},
+		{"an older id that is new", to("b", journal.Any, 2), at5(2), nil},
+		{"fence", fenced(journal.Fence{Lease: "l", Epoch: 3}), at5(4), nil},
+		{
+			"stale fence", fenced(journal.Fence{Lease: "l", Epoch: 2}), refused,
+			&journal.FencedError{Lease: "l", Held: 2, Current: 3},
+		},
+		{
+			"unknown lease", fenced(journal.Fence{Lease: "m", Epoch: 1}), refused,
+			&journal.FencedError{Lease: "m", Held: 1},
+		},
+		{"condition", conditional(4), at5(4), nil},
+		{"violated condition", conditional(3), refused, journal.ErrCondition},
+		{
+			"records", recording(journal.RecordWrite{Kind: "note", Key: "n", Expect: 2},
+				journal.RecordWrite{Op: journal.Delete, Kind: "x", Key: "n", Expect: journal.Any}),
+			journal.Result{Position: 5, Versions: []journal.Version{4}, Records: []journal.Version{3, 0}}, nil,
+		},
+		{
+			"stale record", recording(journal.RecordWrite{Kind: "note", Key: "n", Expect: 1}), refused,
+			&journal.ConflictError{Name: "note/n", Expect: 1, Actual: 2},
+		},
+	}
+}
+
 func TestEachUnitIsDecidedByTheRules(t *testing.T) {
 	t.Parallel()
-	known := func(t *testing.T) *world {
+	for _, d := range decisions() {
 		w := newWorld()
 		w.records[[2]string{journal.KindLease, "l"}] = 3
 		w.records[[2]string{"note", "n"}] = 2
 		commit(t, w, w, to("a", journal.None, 1, 2, 3), to("b", journal.None, 4))
-		return w
-	}
-	done := func(versions ...journal.Version) journal.Result {
-		return journal.Result{Position: 5, Versions: versions}
-	}
-	with := func(u *journal.Unit, change func(u *journal.Unit)) *journal.Unit {
-		change(u)
-		return u
-	}
-	both := with(to("a", 3, 5), func(u *journal.Unit) { u.Appends = append(u.Appends, to("c", journal.None).Appends[0]) })
-	for _, tt := range []struct {
-		what string
-		unit *journal.Unit
-		want journal.Result
-		err  error
-	}{
-		{"exactly", to("a", 3, 5), done(4), nil},
-		{"any", to("a", journal.Any, 5), done(4), nil},
-		{"exists", to("b", journal.Exists, 5), done(2), nil},
-		{"none", to("c", journal.None, 5), done(1), nil},
-		{"checked beside", both, done(4, 0), nil},
-		{"stale", to("a", 2, 5), journal.Result{}, &journal.ConflictError{Name: "a", Expect: 2, Actual: 3}},
-		{"not there", to("c", journal.Exists, 5), journal.Result{}, &journal.ConflictError{Name: "c", Expect: journal.Exists}},
-		{"retry", to("a", 99, 2, 3), journal.Result{Duplicate: true, Position: 3, Versions: []journal.Version{3}}, nil},
-		{"half a retry", to("a", journal.Any, 3, 5), journal.Result{}, journal.ErrIDReused},
-		{"turned round", to("a", journal.Any, 2, 1), journal.Result{}, journal.ErrIDReused},
-		{"an older id that is new", to("b", journal.Any, 2), done(2), nil},
-		{"fence", with(to("a", 3, 5), func(u *journal.Unit) { u.Fences = []journal.Fence{{Lease: "l", Epoch: 3}} }), done(4), nil},
-		{
-			"stale fence", with(to("a", 3, 5), func(u *journal.Unit) { u.Fences = []journal.Fence{{Lease: "l", Epoch: 2}} }),
-			journal.Result{}, &journal.FencedError{Lease: "l", Held: 2, Current: 3},
-		},
-		{
-			"fence before version", with(to("a", 0, 5), func(u *journal.Unit) { u.Fences = []journal.Fence{{Lease: "m", Epoch: 1}} }),
-			journal.Result{}, &journal.FencedError{Lease: "m", Held: 1},
-		},
-		{
-			"condition", with(to("a", 3, 5), func(u *journal.Unit) { u.Conditions = []journal.Condition{{After: 4}} }),
-			done(4), nil,
-		},
-		{
-			"violated condition", with(to("a", 3, 5), func(u *journal.Unit) { u.Conditions = []journal.Condition{{After: 3}} }),
-			journal.Result{}, journal.ErrCondition,
-		},
-		{
-			"record", with(to("a", 3, 5), func(u *journal.Unit) {
-				u.Records = []journal.RecordWrite{
-					{Kind: "note", Key: "n", Expect: 2}, {Op: journal.Delete, Kind: "x", Key: "n", Expect: journal.Any},
-				}
-			}),
-			journal.Result{Position: 5, Versions: []journal.Version{4}, Records: []journal.Version{3, 0}}, nil,
-		},
-		{
-			"stale record", with(to("a", 3, 5), func(u *journal.Unit) {
-				u.Records = []journal.RecordWrite{{Kind: "note", Key: "n", Expect: 1}}
-			}),
-			journal.Result{}, &journal.ConflictError{Name: "note/n", Expect: 1, Actual: 2},
-		},
-	} {
-		w := known(t)
-		b, out := commit(t, w, w, tt.unit)
-		if !reflect.DeepEqual(out[0].Result, tt.want) {
-			t.Errorf("%s: got %+v, want %+v", tt.what, out[0].Result, tt.want)
+		b, out := commit(t, w, w, d.unit)
+		if !reflect.DeepEqual(out[0].Result, d.want) {
+			t.Errorf("%s: got %+v, want %+v", d.what, out[0].Result, d.want)
 		}
-		if err := out[0].Err; !errors.Is(err, tt.err) && !reflect.DeepEqual(err, tt.err) {
-			t.Errorf("%s: got the error %v, want %v", tt.what, err, tt.err)
+		if err := out[0].Err; !errors.Is(err, d.err) && !reflect.DeepEqual(err, d.err) {
+			t.Errorf("%s: got the error %v, want %v", d.what, err, d.err)
 		}
 		if (out[0].Err != nil || out[0].Result.Duplicate) && len(b.Rows)+len(b.Changes)+len(b.Heads) > 0 {
-			t.Errorf("%s: a unit that is not written leaves %d rows in the plan", tt.what, len(b.Rows))
+			t.Errorf("%s: a unit that is not written leaves %d rows in the plan", d.what, len(b.Rows))
 		}
 	}
 }
