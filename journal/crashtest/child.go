@@ -215,7 +215,8 @@ func (c *child) version(ctx context.Context, s journal.Stream) (journal.Version,
 func (c *child) follow(ctx context.Context) error {
 	for {
 		err := c.followOnce(ctx)
-		if err != nil && !transient(err) {
+		// A conflict is with the checkpoint of an earlier life, which PostgreSQL may commit after that life has ended.
+		if err != nil && !transient(err) && !errors.Is(err, journal.ErrConflict) {
 			return fmt.Errorf("follow: %w", err)
 		}
 		if err := clock.Sleep(ctx, pause); err != nil {
