@@ -10,13 +10,17 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"example.com/vidimus/journal"
 )
 
 // fileLock is a lock on the file beside the journal. The file stays when the lock is gone, for removing it would let
 // two processes lock two files of one name.
-type fileLock struct{ f *os.File }
+type fileLock struct {
+	f    *os.File
+	size int64
+}
 
 // errHeld is what tryLock returns when somebody else has the lock.
 var errHeld = errors.New("held")
@@ -35,10 +39,11 @@ func lockFile(path string) (*fileLock, error) {
 			journal.ErrUnavailable, path, err)
 	}
 	// Only the message of whoever comes next needs the number, so failing to write it is no error.
+	pid := strconv.Itoa(os.Getpid()) + "\n"
 	if f.Truncate(0) == nil {
-		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		_, _ = f.WriteAt([]byte(pid), 0)
 	}
-	return &fileLock{f}, nil
+	return &fileLock{f, int64(len(pid))}, nil
 }
 
 // holder names the process that has the lock, if it can be told.
@@ -58,4 +63,15 @@ func (l *fileLock) release() {
 	if l != nil {
 		_ = l.f.Close()
 	}
+}
+
+// diskFull tries whether the disk takes another few bytes.
+func (l *fileLock) diskFull() bool {
+	if l == nil {
+		return false
+	}
+	const probe = 64 << 10
+	_, err := l.f.WriteAt(make([]byte, probe), probe)
+	_ = l.f.Truncate(l.size)
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
