@@ -201,7 +201,8 @@ func event(kind, data string) journal.EventData {
 func (n *node) fill(t *testing.T, stream journal.Stream, count int) {
 	t.Helper()
 	for i := range count {
-		if _, err := n.log.Append(t.Context(), stream, journal.Any, event("thing.happened", `{"n":`+itoa(i)+`}`)); err != nil {
+		e := event("thing.happened", `{"n":`+itoa(i)+`}`)
+		if _, err := n.log.Append(t.Context(), stream, journal.Any, e); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -54,7 +54,8 @@ func TestRemoteJournalIsLikeOneAtHand(t *testing.T) {
 		}
 	}
 	o := &journal.StreamOptions{After: 1, Limit: 3}
-	got, want := collect(t, l.ReadStream(t.Context(), "order-1", o)), collect(t, n.log.ReadStream(t.Context(), "order-1", o))
+	got := collect(t, l.ReadStream(t.Context(), "order-1", o))
+	want := collect(t, n.log.ReadStream(t.Context(), "order-1", o))
 	if !slices.Equal(got, want) || len(got) != 3 {
 		t.Errorf("read stream: got %v, want %v", got, want)
 	}

@@ -89,7 +89,9 @@ func TestInlineKeepsEverythingOrStaysAway(t *testing.T) {
 }
 
 func FuzzInline(f *testing.F) {
-	for _, data := range []string{`{"a":[1,2.5,"x",null,true]}`, `9007199254740993`, `"\ud800"`, `{"a":1,"a":2}`, `1e-320`} {
+	for _, data := range []string{
+		`{"a":[1,2.5,"x",null,true]}`, `9007199254740993`, `"\ud800"`, `{"a":1,"a":2}`, `1e-320`,
+	} {
 		f.Add([]byte(data))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
