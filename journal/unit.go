@@ -90,7 +90,8 @@ const (
 
 // Kinds of records with a meaning to the journal itself.
 const (
-	// KindLease holds leases: the version of such a record is the epoch that a [Fence] names.
+	// KindLease holds leases: the version of such a record is the epoch that a [Fence] names. After [Log.Renew] these
+	// versions go on above all that the lost history can have reached: an epoch handed out there is never accepted.
 	KindLease = "lease"
 	// KindCheckpoint holds how far consumers have read.
 	KindCheckpoint = "checkpoint"

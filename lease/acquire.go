@@ -218,8 +218,9 @@ func (t *Table) grant(ctx context.Context, v *view, c *Claim, me Session, rest [
 	} else {
 		writes = append(writes, v.sameQueue())
 	}
-	if err := t.commit(ctx, writes...); err != nil {
+	res, err := t.log.Commit(ctx, journal.Unit{Records: writes})
+	if err != nil {
 		return 0, err
 	}
-	return v.epoch + 1, nil
+	return journal.Epoch(res.Records[0]), nil
 }

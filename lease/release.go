@@ -149,8 +149,12 @@ func (t *Table) ForceRelease(ctx context.Context, name, by string) (journal.Epoc
 		} else if !errors.Is(err, ErrLost) {
 			return 0, err
 		}
-		if err := t.commit(ctx, writes...); !again(err) {
-			return v.epoch + 1, err
+		res, err := t.log.Commit(ctx, journal.Unit{Records: writes})
+		if err == nil {
+			return journal.Epoch(res.Records[0]), nil
+		}
+		if !again(err) {
+			return 0, err
 		}
 	}
 	return 0, busy("lease", name)

@@ -59,6 +59,7 @@ func (s *store) Commit(_ context.Context, units []*journal.Unit) ([]journal.Outc
 		return nil, journal.ErrClosed
 	}
 	b := plan.New(facts{s}, journal.Position(len(s.mu.events)))
+	b.Epoch = s.mu.epoch
 	outcomes := make([]journal.Outcome, len(units))
 	for i, u := range units {
 		out, err := b.Add(u)

@@ -63,6 +63,7 @@ func (s *store) plan(c *conn, units []*journal.Unit) ([]journal.Outcome, *plan.B
 	}
 	s.state.facts.db = c
 	b := plan.New(s.state.memory, s.state.last)
+	b.Epoch = s.state.epoch
 	outcomes := make([]journal.Outcome, len(units))
 	for i, u := range units {
 		var err error

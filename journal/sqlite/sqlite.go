@@ -99,6 +99,7 @@ type store struct {
 	state struct {
 		sync.Mutex
 		last    journal.Position
+		epoch   journal.LogEpoch
 		streams int64
 		heads   heads
 		facts   *facts        // what the file says; of use while a commit holds it
@@ -146,8 +147,9 @@ func (s *store) load(ctx context.Context, c *conn) error {
 	}
 	defer c.interruptedBy(ctx)()
 	var headsFrom, high int64
-	err := c.query("SELECT log, heads_from, high, streams FROM journal_log", nil, func(r row) error {
+	err := c.query("SELECT log, heads_from, high, streams, epoch FROM journal_log", nil, func(r row) error {
 		s.log, headsFrom, high, s.state.streams = r.text(0), r.int(1), r.int(2), r.int(3)
+		s.state.epoch = journal.LogEpoch(r.int(4))
 		return nil
 	})
 	if err != nil {

@@ -145,6 +145,7 @@ func (s *store) planIn(db *txDB, u *journal.Unit) (*plan.Batch, journal.Outcome,
 		last = e.Position
 	}
 	b := plan.New(f, last)
+	b.Epoch = s.state.epoch
 	out, err := b.Add(u)
 	return b, out, err
 }

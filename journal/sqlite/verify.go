@@ -33,6 +33,9 @@ func (s *store) Renew(ctx context.Context) (at journal.Checkpoint, err error) {
 	if err != nil {
 		return journal.Checkpoint{}, s.unavailable("write to", err)
 	}
+	s.state.Lock()
+	s.state.epoch = at.Epoch
+	s.state.Unlock()
 	return at, nil
 }
 
