@@ -38,6 +38,8 @@ type call struct {
 	control *http.ResponseController
 	// open: without a token, the caller may do everything.
 	open bool
+	// leave gives back what the call took of a limit; nil when it took nothing.
+	leave func()
 }
 
 type callKey struct{}
@@ -75,22 +77,21 @@ func (b *body) Read(p []byte) (int, error) {
 
 // admit looks at a request before anything else does. It returns the request to go on with, or an error that is fit
 // to be told.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
-	c := &call{control: http.NewResponseController(w)}
-	if s.config.Open {
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*http.Request, *call, error) {
+	c := &call{control: http.NewResponseController(w), open: s.config.Open}
+	if c.open {
 		if err := s.direct(r); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		c.open = true
 	}
 	if err := s.origin.Check(r); err != nil {
-		return nil, fmt.Errorf("refused: a page of another site sent this request (%w)", err)
+		return nil, nil, fmt.Errorf("refused: a page of another site sent this request (%w)", err)
 	}
 	_ = c.control.SetReadDeadline(clock.Now().Add(bodyTimeout))
 	_ = c.control.SetWriteDeadline(time.Time{})
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	r.Body = &body{ReadCloser: r.Body, call: c}
-	return r, nil
+	return r, c, nil
 }
 
 // direct makes sure that a request to an open server came from a program on this machine, not through a proxy and not
@@ -160,7 +161,22 @@ func (s *Server) gate(ctx context.Context, spec connect.Spec, _ connect.Peer, h 
 	if err != nil {
 		return nil, s.tell(ctx, spec.Procedure, err)
 	}
+	// Only now: who has no token takes no place from those who have.
+	if !lasting(spec) {
+		select {
+		case s.requests <- struct{}{}:
+			c.leave = func() { <-s.requests }
+		default:
+			busy := fmt.Errorf("%w: %d calls are under way on this node; try again", wire.ErrLimit, s.config.Requests)
+			return nil, s.tell(ctx, spec.Procedure, busy)
+		}
+	}
 	return context.WithValue(ctx, callerKey{}, who), nil
+}
+
+// lasting reports whether a call can last, so that it counts as a stream of its token and not as a request.
+func lasting(spec connect.Spec) bool {
+	return spec.StreamType != connect.StreamTypeUnary || spec.Procedure == vidimusv1connect.JournalServicePollProcedure
 }
 
 // public reports whether a procedure takes no token.

@@ -16,6 +16,7 @@ import (
 // Limits that are not for configuration.
 const (
 	bodyMax       = 16 << 20 // a request, after decompression
+	publicMax     = 4 << 10  // a request that needs no token
 	compressMin   = 1 << 10  // smaller answers are cheaper to send as they are
 	messageBytes  = 1 << 20  // where a message with several events ends
 	messageEvents = 500

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"example.com/vidimus/journal"
 	"example.com/vidimus/server"
@@ -137,6 +138,31 @@ func TestJSONRefusesWhatItDoesNotKnow(t *testing.T) {
 				t.Errorf("answered %d %s, want 400 naming %s", status, body, tt.want)
 			}
 		})
+	}
+}
+
+func TestBinaryCallersMayGiveValues(t *testing.T) {
+	t.Parallel()
+	n := start(t, server.Config{Open: true})
+	value, err := structpb.NewValue(map[string]any{"total": 12.5, "items": []any{"a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := n.client(t, "", connect.WithGRPC())
+	_, err = c.Append(t.Context(), &pb.AppendRequest{
+		Appends: []*pb.Append{{Stream: "a-1", Events: []*pb.Event{{Type: "x", Json: value}}}},
+		Records: []*pb.RecordWrite{{Kind: "basket", Key: "b", ValueJson: value}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := c.Page(t.Context(), &pb.ReadRequest{})
+	if want := `{"items":["a"],"total":12.5}`; err != nil || string(page.GetEvents()[0].GetData()) != want {
+		t.Errorf("stored %v, %v, want %s", page, err, want)
+	}
+	r, err := c.GetRecord(t.Context(), &pb.GetRecordRequest{Kind: "basket", Key: "b", Json: true})
+	if err != nil || r.GetValueJson().GetStructValue().GetFields()["total"].GetNumberValue() != 12.5 {
+		t.Errorf("the record is %v, %v", r, err)
 	}
 }
 

@@ -105,7 +105,6 @@ type Server struct {
 	origin   *http.CrossOriginProtection
 	streams  *counter
 	requests chan struct{}
-	refuse   *connect.ErrorWriter
 	draining atomic.Bool
 }
 
@@ -116,7 +115,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		config: c, cells: map[string]*cell{}, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
-		streams: newCounter(c.Streams), requests: make(chan struct{}, c.Requests), refuse: connect.NewErrorWriter(),
+		streams: newCounter(c.Streams), requests: make(chan struct{}, c.Requests),
 	}
 	for name, log := range c.Cells {
 		s.cells[name] = &cell{
@@ -136,6 +135,7 @@ func New(c Config) (*Server, error) {
 	s.mux.Handle(vidimusv1connect.NewLeaseServiceHandler(&leaseService{s}, options...))
 	s.mux.Handle(vidimusv1connect.NewTokenServiceHandler(&tokenService{s}, options...))
 	checks := &healthService{s}
+	options = append(options, connect.WithReadMaxBytes(publicMax))
 	s.mux.Handle(vidimusv1connect.NewHealthServiceHandler(checks, options...))
 	s.mux.Handle(grpcHealth, connect.NewUnaryHandlerSimple(grpcHealth, checks.Check, options...))
 	s.mux.HandleFunc("GET /livez", s.livez)
@@ -156,33 +156,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
 	w.Header().Set("Cache-Control", "no-store")
-	admitted, err := s.admit(w, r)
+	admitted, c, err := s.admit(w, r)
 	if err != nil {
 		writeJSON(w, http.StatusForbidden, map[string]string{"code": "permission_denied", "message": err.Error()})
 		return
 	}
-	if !lasting(r.URL.Path) {
-		select {
-		case s.requests <- struct{}{}:
-			defer func() { <-s.requests }()
-		default:
-			busy := fmt.Errorf("%w: %d calls are under way on this node; try again", wire.ErrLimit, s.config.Requests)
-			_ = s.refuse.Write(w, admitted, wire.Error(busy, nil)) // the caller is gone if it cannot be told
-			return
+	defer func() {
+		if c.leave != nil {
+			c.leave()
 		}
-	}
+	}()
 	s.mux.ServeHTTP(w, admitted)
-}
-
-// lasting reports whether a call can last, so that it counts as a stream of its token and not as a request.
-func lasting(path string) bool {
-	switch path {
-	case vidimusv1connect.JournalServiceReadProcedure, vidimusv1connect.JournalServiceReadStreamProcedure,
-		vidimusv1connect.JournalServiceFollowProcedure, vidimusv1connect.JournalServicePollProcedure,
-		vidimusv1connect.JournalServiceVerifyProcedure, "/livez":
-		return true
-	}
-	return false
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

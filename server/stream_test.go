@@ -23,6 +23,7 @@ import (
 	"example.com/vidimus/journal/mem"
 	"example.com/vidimus/server"
 	"example.com/vidimus/server/remote"
+	"example.com/vidimus/server/token"
 	pb "example.com/vidimus/server/vidimusv1"
 	"example.com/vidimus/server/vidimusv1/vidimusv1connect"
 )
@@ -319,6 +320,41 @@ func TestBodiesAreLimited(t *testing.T) {
 	r.Header.Set("Content-Type", "application/json")
 	if status, _ := do(t, r); status != 401 {
 		t.Errorf("an endless body without a token: answered %d, want 401", status)
+	}
+}
+
+func TestCallsUnderWayAreLimited(t *testing.T) {
+	t.Parallel()
+	gate := &slow{Store: mem.Open().Store(), began: make(chan struct{}), finish: make(chan struct{})}
+	text, _, err := token.NewBook(journal.New(gate.Store)).Create(t.Context(), token.Spec{
+		Name: "test", Rights: token.Rights{{Verb: token.Admin}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := start(t, server.Config{Cells: map[string]*journal.Log{"main": journal.New(gate)}, Requests: 1})
+	l := n.dialWith(t, text)
+	appended := make(chan error, 1)
+	go func() {
+		_, err := l.Append(t.Context(), "a-1", journal.Any, event("x", "{}"))
+		appended <- err
+	}()
+	<-gate.began
+	if _, err := l.Head(t.Context()); !errors.Is(err, remote.ErrLimit) {
+		t.Errorf("a second call: %v, want the limit", err)
+	}
+	if status, _ := n.post(t, headPath, "", `{}`); status != 401 {
+		t.Errorf("a call without a token: answered %d, want 401 and not the limit", status)
+	}
+	if status, _ := n.post(t, vidimusv1connect.HealthServiceCheckProcedure, "", `{}`); status != 200 {
+		t.Errorf("a health check: answered %d, want 200", status)
+	}
+	close(gate.finish)
+	if err := <-appended; err != nil {
+		t.Error(err)
+	}
+	if _, err := l.Head(t.Context()); err != nil {
+		t.Errorf("once it is done: %v", err)
 	}
 }
 
