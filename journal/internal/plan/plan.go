@@ -65,6 +65,9 @@ type Change struct {
 
 // Batch is a plan in the making.
 type Batch struct {
+	// Epoch is the epoch of the log, to be set before the first Add: a lease that is written under it gets a version
+	// above all that it can have had under an earlier one, in a history that a restore has made undone.
+	Epoch journal.LogEpoch
 	// Rows are the events to insert, in the order of their positions, which follow each other.
 	Rows []Row
 	// Changes are the writes of records, to be applied in this order.
@@ -244,11 +247,17 @@ func (b *Batch) insert(s journal.Stream, h Head, e *journal.EventData) Head {
 	return Head{Version: h.Version + 1, Position: b.last, Skip: skip, Newest: h.Newest}
 }
 
+// leasesPerEpoch is how many versions a lease has for each epoch of the log.
+const leasesPerEpoch = 1_000_000_000
+
 // write plans the write of a record that is at version v.
 func (b *Batch) write(w *journal.RecordWrite, v journal.Version) journal.Version {
 	switch w.Op {
 	case journal.Put:
 		v++
+		if w.Kind == journal.KindLease {
+			v = max(v, leasesPerEpoch*journal.Version(b.Epoch-1)+1)
+		}
 	case journal.Delete:
 		v = 0
 	case journal.Check:
