@@ -18,10 +18,9 @@ import (
 	"strings"
 	"time"
 
+	"example.com/vidimus"
 	"example.com/vidimus/cell"
 	"example.com/vidimus/cmd/vidimus/internal/screen"
-	"example.com/vidimus/journal"
-	"example.com/vidimus/server"
 )
 
 // drainMax bounds how long a node ends its calls, and then its services.
@@ -130,74 +129,35 @@ func (n *node) run(ctx context.Context, ready func(address string) error) (err e
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	logger := n.app.logger()
-	c, err := cell.Open(ctx, cell.Config{
-		Log: log, Name: n.cell, Node: n.name, Drain: drainMax, Logger: logger,
+	v, err := vidimus.Open(ctx, vidimus.Config{
+		Cell:   cell.Config{Log: log, Name: n.cell, Node: n.name, Drain: drainMax, Logger: logger},
+		Listen: n.listen, TLS: n.tls, Open: n.open,
 	})
 	if err != nil {
-		return err
+		return listenUsage(err)
 	}
-	s, err := server.New(server.Config{
-		Cells: map[string]*journal.Log{c.Name(): log}, Open: n.open, Drain: drainMax, Logger: logger,
-	})
-	if err != nil {
-		return err
-	}
-	listener, err := net.Listen("tcp", n.listen)
-	if err != nil {
-		return usage("--listen", "%v; choose another address, or port 0 for a free one", err)
-	}
-	address := n.url(listener.Addr())
+	defer func() { err = errors.Join(err, v.Close()) }()
 	if !isPostgres(n.db) {
-		leave, err := leaveAddress(n.db, address)
+		leave, err := leaveAddress(n.db, v.URL())
 		if err != nil {
-			return errors.Join(err, listener.Close())
+			return err
 		}
 		defer leave()
 	}
-	if err := ready(address); err != nil {
-		return errors.Join(err, listener.Close())
+	if err := ready(v.URL()); err != nil {
+		return err
 	}
-	logger.InfoContext(ctx, "node serves", "cell", c.Name(), "node", c.Node(), "url", address)
+	logger.InfoContext(ctx, "node serves", "cell", v.Cell().Name(), "node", v.Cell().Node(), "url", v.URL())
 	defer logger.InfoContext(ctx, "node has ended")
-	return n.work(ctx, c, s, listener)
+	return v.Run(ctx)
 }
 
-// work serves and runs the cell until ctx ends or one of them fails. The server drains before the cell ends, so that
-// calls under way still find their leases.
-func (n *node) work(ctx context.Context, c *cell.Cell, s *server.Server, l net.Listener) error {
-	serving, endServing := context.WithCancel(ctx)
-	defer endServing()
-	running, endRunning := context.WithCancel(context.WithoutCancel(ctx))
-	defer endRunning()
-	ran := make(chan error, 1)
-	go func() {
-		defer endServing()
-		ran <- c.Run(running)
-	}()
-	var err error
-	if n.tls != nil {
-		err = s.ServeTLS(serving, l, n.tls)
-	} else {
-		err = s.Serve(serving, l)
+// listenUsage blames the flag for an address that cannot be had.
+func listenUsage(err error) error {
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "listen" {
+		return usage("--listen", "%v; choose another address, or port 0 for a free one", op)
 	}
-	endRunning()
-	return errors.Join(err, <-ran)
-}
-
-// url is the address at which programs on this machine reach the node.
-func (n *node) url(at net.Addr) string {
-	scheme := "http"
-	if n.tls != nil {
-		scheme = "https"
-	}
-	host, port, err := net.SplitHostPort(at.String())
-	if err != nil {
-		return scheme + "://" + at.String()
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return scheme + "://" + net.JoinHostPort(host, port)
+	return err
 }
 
 // leaveAddress writes down how to reach the node that has the file open, for those who find it locked.
