@@ -14,8 +14,8 @@
 // Package lease says who owns a thing now, and proves it: the epoch of a lease is checked in the very transaction
 // that writes under it, so that a process which slept through its own replacement cannot do harm.
 //
-// Package timer wakes you then: a timer is set in the unit that gives the reason for it, and fires at least once, on the
-// node that owns its shard.
+// Package timer wakes you then: a timer is set in the unit that gives the reason for it, and fires at least once, on
+// the node that owns its shard.
 //
 // Package cell puts these together. A cell is one journal, its leases, its timers, and the nodes that share its work.
 // What the work is, is given by services.

@@ -25,7 +25,7 @@ var panics = map[string]string{
 	"server/server.go writeJSON": "our own answers always marshal",
 
 	"cmd/vidimus/fail.go fail":                                 "an error's strings always marshal",
-	"cmd/vidimus/main.go run":                                  "the grammar of the command line is ours",
+	"cmd/vidimus/main.go newParser":                            "the grammar of the command line is ours",
 	"cmd/vidimus/internal/eventline/eventline.go appendQuoted": "a string always marshals",
 }
 
@@ -37,7 +37,6 @@ var goroutines = map[string]string{
 	"cell/run.go start":                              "part of Run, which waits for its keeper, timers and services",
 	"cell/shards.go start":                           "part of EachShard, which waits for every call it made",
 	"cell/spread.go do":                              "waits for its steps, which share the journal's writes",
-	"cmd/vidimus/node.go work":                       "the cell, which it waits for after the server has drained",
 	"cmd/vidimus/import.go open":                     "opens a pipe that may stay silent; ends with the process",
 	"lease/run.go keep":                              "part of Run: renews while the trust in the lease runs out",
 	"timer/run.go start":                             "part of Run: the lanes that fire",

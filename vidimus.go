@@ -42,8 +42,8 @@ type Node struct {
 	tls      *tls.Config
 }
 
-// Open joins the cell and takes the address, but does no work yet: see [Node.Run]. It returns the errors of [cell.Open],
-// [server.New] and [net.Listen].
+// Open joins the cell and takes the address, but does no work yet: see [Node.Run]. It returns the errors of
+// [cell.Open], [server.New] and [net.Listen].
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	c, err := cell.Open(ctx, cfg.Cell)
 	if err != nil {
