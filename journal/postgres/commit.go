@@ -45,9 +45,11 @@ type writer struct {
 	ids     map[journal.Stream]int64 // of every stream with events in memory, and the other way round
 	streams map[int64]journal.Stream
 	records map[recordName]journal.Version
+	limit   int // of ids
 }
 
 func (w *writer) init() {
+	w.limit = streamsKnown
 	w.memory = plan.NewMemory(&w.ground, 2*streamsKnown)
 	w.ids, w.streams = map[journal.Stream]int64{}, map[int64]journal.Stream{}
 	w.records = map[recordName]journal.Version{}
@@ -63,7 +65,7 @@ func (w *writer) forget() {
 // trim keeps what is remembered within bounds. Ids and memory go together: a stream in memory without an id could not
 // be told what others do.
 func (w *writer) trim() {
-	if len(w.ids) > streamsKnown {
+	if len(w.ids) > w.limit {
 		clear(w.ids)
 		clear(w.streams)
 		w.memory.Forget()
@@ -187,6 +189,7 @@ func (s *store) attempt(ctx context.Context, units []*journal.Unit, guess bool) 
 		return nil, unsent{err}
 	}
 	b := plan.New(w.memory, w.base)
+	b.Epoch = journal.LogEpoch(s.epoch.Load())
 	outcomes := make([]journal.Outcome, len(units))
 	for i, u := range units {
 		out, err := b.Add(u)
@@ -196,7 +199,7 @@ func (s *store) attempt(ctx context.Context, units []*journal.Unit, guess bool) 
 		outcomes[i] = out
 	}
 	w.ground.settle(b)
-	w.ground.encode(w.conn.begin(), b, journal.LogEpoch(s.epoch.Load()), w.base)
+	w.ground.encode(w.conn.begin(), b, s.log, s.epoch.Load())
 	var a answer
 	if err := w.conn.run(ctx, s.sql.commit, a.read); err != nil {
 		return nil, err

@@ -38,6 +38,7 @@ type pool struct {
 	config *pgconn.Config
 	// pooled: a pooler stands in between, so that a session lasts no longer than a transaction.
 	pooled bool
+	setup  string // is executed on each new connection
 	slots  chan struct{}
 	mu     struct {
 		sync.Mutex
@@ -47,6 +48,10 @@ type pool struct {
 		next     time.Time // no attempt to connect before
 	}
 }
+
+// sessionSetup makes sessions ours, where they are: nobody else's defaults, and nothing left open.
+const sessionSetup = "set default_transaction_isolation = 'read committed'; set default_transaction_deferrable = off; " +
+	"set idle_in_transaction_session_timeout = '20s'; set lock_timeout = '20s'"
 
 func newPool(url string, size int) (*pool, error) {
 	config, err := pgx.ParseConfig(url)
@@ -80,7 +85,7 @@ func (p *pool) dial(ctx context.Context) (*conn, error) {
 	if err := clock.Sleep(ctx, wait); err != nil {
 		return nil, err
 	}
-	pg, err := pgconn.ConnectConfig(ctx, p.config)
+	c, err := p.connect(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
@@ -93,9 +98,22 @@ func (p *pool) dial(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	p.mu.failures, p.mu.next = 0, time.Time{}
+	return c, nil
+}
+
+func (p *pool) connect(ctx context.Context) (*conn, error) {
+	pg, err := pgconn.ConnectConfig(ctx, p.config)
+	if err != nil {
+		return nil, err
+	}
 	c := &conn{PgConn: pg}
-	if !p.pooled {
-		c.prepared = map[string]*pgconn.StatementDescription{}
+	if p.pooled {
+		return c, nil
+	}
+	c.prepared = map[string]*pgconn.StatementDescription{}
+	if err := c.script(ctx, p.setup); err != nil {
+		c.discard()
+		return nil, err
 	}
 	return c, nil
 }

@@ -26,6 +26,7 @@ const (
 	codeFenced    = "VD004"
 	codeReused    = "VD005"
 	codeInvalid   = "VD006"
+	codeSession   = "VD008"
 )
 
 // Error translates what a transaction returned that holds units added by [Transaction]: the error of its Commit, or of
@@ -66,8 +67,8 @@ func fromServer(pg *pgconn.PgError) error {
 	}
 	switch pg.Code {
 	case codeDiverged:
-		return fmt.Errorf("%w: %s, but this node knows it otherwise: it was renewed or restored from a backup; "+
-			"open the journal again", journal.ErrDiverged, message)
+		return fmt.Errorf("%w: %s; it was renewed, restored or replaced: open the journal again",
+			journal.ErrDiverged, message)
 	case codeConflict:
 		var at struct {
 			Name           string
@@ -102,6 +103,11 @@ func fromServer(pg *pgconn.PgError) error {
 
 // unavailable wraps an error after which nothing was written, with the remedy where there is one.
 func unavailable(err error) error {
+	for _, ours := range []error{journal.ErrInvalid, journal.ErrTooNew, journal.ErrUnavailable, journal.ErrClosed} {
+		if errors.Is(err, ours) {
+			return err
+		}
+	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return fmt.Errorf("%w: %w", journal.ErrUnavailable, err)
@@ -115,6 +121,8 @@ func unavailable(err error) error {
 		remedy = "; connect to the primary (add target_session_attrs=read-write to the URL)"
 	case pg.Code == "55P03":
 		remedy = "; another transaction keeps the journal locked: look for one that is long in COMMIT"
+	case pg.Code == codeSession:
+		remedy = ": " + pg.Hint
 	case pg.Code == "53100":
 		remedy = "; make room on the server's disk"
 	case pg.Code == "42501":

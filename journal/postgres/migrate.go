@@ -68,6 +68,9 @@ func upgrade(ctx context.Context, c *conn, schema string, steps []format) error 
 	if err != nil {
 		return err
 	}
+	if err := createSchema(ctx, c, schema); err != nil {
+		return err
+	}
 	for ; at < len(steps); at++ {
 		if err := c.script(ctx, fill(steps[at].sql, schema)); err != nil {
 			return fmt.Errorf("%s: %w", steps[at].name, err)
@@ -77,6 +80,17 @@ func upgrade(ctx context.Context, c *conn, schema string, steps []format) error 
 		}
 	}
 	return c.script(ctx, "commit")
+}
+
+// createSchema needs the right to create schemas only where there is none yet.
+func createSchema(ctx context.Context, c *conn, schema string) error {
+	exists := false
+	c.begin().text(fill("{{schema}}", schema))
+	err := c.once(ctx, "select to_regnamespace($1) is not null", func(r *row) { exists = r.bool() })
+	if err != nil || exists {
+		return err
+	}
+	return c.script(ctx, fill("create schema {{schema}}", schema))
 }
 
 func setFormat(ctx context.Context, c *conn, schema string, to int) error {

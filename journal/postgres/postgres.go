@@ -194,8 +194,10 @@ func (s *store) inspect(ctx context.Context, c *conn) error {
 	if uint32(pid) != c.PID() {
 		s.pool.pooled = true
 		c.prepared = nil
+		return nil
 	}
-	return nil
+	s.pool.setup = sessionSetup
+	return c.script(ctx, sessionSetup)
 }
 
 // Head implements [journal.Store]. It asks the primary, and so sees every commit that was answered before.

@@ -23,9 +23,10 @@ func (g *ground) settle(b *plan.Batch) {
 }
 
 // encode writes the parameters of the function commit.
-func (g *ground) encode(p *params, b *plan.Batch, epoch journal.LogEpoch, base journal.Position) {
-	p.int8(int64(epoch))
-	p.int8(int64(base))
+func (g *ground) encode(p *params, b *plan.Batch, log string, epoch int64) {
+	p.text(log)
+	p.int8(epoch)
+	p.int8(int64(g.base))
 	g.encodeStreams(p)
 	g.encodeRows(p, b)
 	g.encodeRecords(p)

@@ -60,7 +60,7 @@ func newStatements(schema string) statements {
 		matches: in(`select coalesce({{schema}}.violation(c.after, c.filter::jsonb), 0)
 			from unnest($1::bigint[], $2::text[]) with ordinality c (after, filter, o) order by c.o`),
 		commit: in(`select * from {{schema}}.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-			$16, $17, $18, $19, $20, $21, $22, $23, $24, $25::text[]::jsonb[])`),
+			$16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26::text[]::jsonb[])`),
 		lock: in(`begin isolation level read committed read write;
 			set local idle_in_transaction_session_timeout = '20s'; set local lock_timeout = '20s';
 			select pg_advisory_xact_lock({{lock}})`),

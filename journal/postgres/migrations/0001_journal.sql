@@ -5,8 +5,6 @@
 -- order of commits. Nothing is read before the lock is held: each statement after it sees all that was committed.
 -- Events and stream names are only ever inserted. An open snapshot elsewhere therefore costs nothing.
 
-create schema if not exists {{schema}};
-
 -- One row: which log this is, which life of it, and how it is stored.
 create table {{schema}}.log (
   one    boolean primary key default true check (one),
@@ -130,13 +128,13 @@ $$;
 
 -- Commits a batch that a node has planned, or says what the node did not know and writes nothing (stale).
 --
--- The node has planned with: the log's epoch; the heads of p_streams as they were at position p_base; p_absent, names
+-- The node has planned with: the log and its epoch; the heads of p_streams as they were at position p_base; p_absent, names
 -- of streams without events, of which the first p_new get some; versions of records (r_*); conditions (c_*) that held
 -- at p_base. e_stream is an id, or -k for p_absent[k]. w_* are the records to write, version 0 to delete.
 --
 -- Positions go on from last. d_* are the events of others after p_base; too_far says that they are too many to tell.
 create function {{schema}}.commit(
-  p_epoch bigint, p_base bigint, p_streams bigint[], p_absent text[], p_new integer,
+  p_log text, p_epoch bigint, p_base bigint, p_streams bigint[], p_absent text[], p_new integer,
   e_stream bigint[], e_version bigint[], e_time timestamptz[], e_schema integer[], e_id uuid[], e_newest uuid[],
   e_type text[], e_tags text[], e_meta bytea[], e_data bytea[],
   r_kind text[], r_key text[], r_version bigint[],
@@ -157,11 +155,13 @@ set jit = off
 set lock_timeout = '20s'
 as $$
 declare
+  v_log   text;
   v_epoch bigint;
 begin
   perform pg_advisory_xact_lock({{lock}});
   if current_setting('transaction_isolation') <> 'read committed' then
-    raise exception 'commit needs READ COMMITTED' using errcode = 'VD006';
+    raise exception 'commit needs READ COMMITTED' using errcode = 'VD008',
+      hint = 'ALTER ROLE the node''s role SET default_transaction_isolation = ''read committed''.';
   end if;
   if pg_is_in_recovery() then
     raise exception 'the server is a standby' using errcode = '25006';
@@ -169,12 +169,13 @@ begin
   if current_setting('synchronous_commit') = 'off' then
     perform set_config('synchronous_commit', 'on', true);
   end if;
-  select l.epoch, p.last_value, s.last_value into v_epoch, last, first_stream
+  select l.id, l.epoch, p.last_value, s.last_value into v_log, v_epoch, last, first_stream
     from log l, positions p, stream_ids s;
   stale := false;
   too_far := false;
-  if v_epoch <> p_epoch or last < p_base then
-    raise exception 'the log is at epoch % and position %', v_epoch, last using errcode = 'VD001';
+  if v_log <> p_log or v_epoch <> p_epoch or last < p_base then
+    raise exception 'this is log % at epoch % and position %, the node knows log % at epoch % and position %',
+      v_log, v_epoch, last, p_log, p_epoch, p_base using errcode = 'VD001';
   end if;
 
   if last > p_base then

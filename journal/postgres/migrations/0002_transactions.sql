@@ -116,6 +116,7 @@ begin
   if current_setting('synchronous_commit') = 'off' then
     perform set_config('synchronous_commit', 'on', true);
   end if;
+  perform pg_notify({{channel}}, ''); -- PREPARE TRANSACTION would keep the lock; it refuses who has notified
   delete from staged where staged.id = u.id;
 
   for i in 1 .. n_appends loop
