@@ -66,16 +66,7 @@ func run(args []string) int {
 	a := newApp()
 	a.json = slices.Contains(args, "--json") // for what goes wrong before the arguments are understood
 	var g grammar
-	parser, err := kong.New(
-		&g, kong.Name("vidimus"),
-		kong.Description("Keeps the state of a distributed backend correct. Try: vidimus dev"),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.Writers(a.out, a.err), kong.Bind(a),
-	)
-	if err != nil {
-		panic("vidimus: the grammar of the command line: " + err.Error())
-	}
-	a.model = parser.Model
+	parser := newParser(&g, a)
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
@@ -94,6 +85,20 @@ func run(args []string) int {
 		return a.fail(err)
 	}
 	return exitDone
+}
+
+func newParser(g *grammar, a *app) *kong.Kong {
+	parser, err := kong.New(
+		g, kong.Name("vidimus"),
+		kong.Description("Keeps the state of a distributed backend correct. Try: vidimus dev"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Writers(a.out, a.err), kong.Bind(a),
+	)
+	if err != nil {
+		panic("vidimus: the grammar of the command line: " + err.Error())
+	}
+	a.model = parser.Model
+	return parser
 }
 
 func newApp() *app {

@@ -184,7 +184,7 @@ func (a *app) welcome(url, db string) error {
 	}
 	append1 := `{"appends": [{"stream": "order-7", "events": [{"type": "order.placed", "json": {"total": 42}}]}]}`
 	lines := []string{
-		a.style.Bold("vidimus dev") + " runs a node with the cell main. Ctrl-C ends it.",
+		a.style.Bold("A node with the cell main runs.") + " Ctrl-C ends it.",
 		"",
 		"  address  " + a.style.Name(url),
 		"  journal  " + screen.Printable(db),
