@@ -85,8 +85,8 @@ func upgrade(ctx context.Context, c *conn, schema string, steps []format) error 
 // createSchema needs the right to create schemas only where there is none yet.
 func createSchema(ctx context.Context, c *conn, schema string) error {
 	exists := false
-	c.begin().text(fill("{{schema}}", schema))
-	err := c.once(ctx, "select to_regnamespace($1) is not null", func(r *row) { exists = r.bool() })
+	c.begin().text(schema)
+	err := c.once(ctx, "select exists (select from pg_namespace where nspname = $1)", func(r *row) { exists = r.bool() })
 	if err != nil || exists {
 		return err
 	}
@@ -101,12 +101,14 @@ func setFormat(ctx context.Context, c *conn, schema string, to int) error {
 		on conflict (one) do update set format = excluded.format`, schema), nil)
 }
 
-// formatOf returns the format of the schema, 0 where there is none.
+// formatOf returns the format of the schema, 0 where there is none. It reads the catalog as a table: to_regclass may
+// answer from a cache that has not heard of what was committed while this transaction waited for the lock.
 func formatOf(ctx context.Context, c *conn, schema string) (at int, err error) {
 	exists := false
-	p := c.begin()
-	p.text(fill("{{schema}}.log", schema))
-	if err := c.once(ctx, "select to_regclass($1) is not null", func(r *row) { exists = r.bool() }); err != nil {
+	c.begin().text(schema)
+	err = c.once(ctx, "select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace "+
+		"where n.nspname = $1 and c.relname = 'log')", func(r *row) { exists = r.bool() })
+	if err != nil {
 		return 0, err
 	}
 	if !exists {
