@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"example.com/vidimus/journal"
 	"example.com/vidimus/journal/internal/plan"
 )
@@ -62,13 +64,14 @@ func (s *store) catchUp(c *conn) error {
 
 // readStream walks back from the newest event that is asked for to the oldest.
 func readStream(c *conn, h plan.Head, q journal.StreamQuery) ([]journal.Event, error) {
-	newest, oldest := h.Version, q.After+1
+	newest := h.Version
 	if q.Before > 0 {
 		newest = min(newest, q.Before-1)
 	}
-	if newest < oldest {
+	if newest <= q.After {
 		return nil, nil
 	}
+	oldest := q.After + 1
 	limit := journal.Version(q.Limit)
 	if q.Backwards {
 		oldest = max(oldest, newest-limit+1)
@@ -142,5 +145,5 @@ func walk(c *conn, at journal.Position, n int) ([]journal.Event, error) {
 }
 
 func brokenChain(at journal.Position) error {
-	return fmt.Errorf("the chain of a stream is broken at position %d: verify the journal, restore a backup", at)
+	return fmt.Errorf("%w: the chain of a stream is broken at position %d", sqlite3.CORRUPT, at)
 }
