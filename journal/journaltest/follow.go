@@ -261,6 +261,10 @@ func followWriters(k *kit) {
 				if _, err := log.Append(k.ctx, s, journal.Any, events(n%3+1)...); err != nil {
 					k.Errorf("append: %v", err)
 				}
+				// A writer that loses must not leave a hole that followers wait for.
+				if _, err := log.Append(k.ctx, s, journal.None, events(1)...); !errors.Is(err, journal.ErrConflict) {
+					k.Errorf("append to a stream that is there: got %v, want ErrConflict", err)
+				}
 			}
 		})
 	}()

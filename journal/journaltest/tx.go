@@ -302,7 +302,9 @@ func txAndLog(k *kit) {
 }
 
 func txRace(k *kit) {
-	const each = 12
+	const each, total = 12, writers/2*18 + writers/2*12
+	frames := k.frames(k.log, journal.FollowOptions{Pulse: never, Page: 5})
+	k.until(frames, 0)
 	k.crowd(writers, func(i int, log *journal.Log) {
 		for n := range each {
 			s := journal.Stream(fmt.Sprintf("order-%d", n%3))
@@ -326,7 +328,10 @@ func txRace(k *kit) {
 		}
 	})
 	same(k, "rows", len(k.rows()), writers/2*each*3/4)
-	same(k, "events", len(k.read(journal.ReadOptions{})), writers/2*18+writers/2*12)
+	all := k.read(journal.ReadOptions{})
+	same(k, "events", len(all), total)
+	got, _ := k.until(frames, total)
+	same(k, "ids that were followed", ids(got), ids(all))
 	k.sound()
 }
 
