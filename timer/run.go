@@ -17,8 +17,12 @@ import (
 	"example.com/vidimus/journal"
 )
 
-// pageSize is how many timers are read at once.
-const pageSize = 100
+const (
+	// pageSize is how many timers of a lane are read at once.
+	pageSize = 100
+	// hiddenLanes is how many lanes are looked into, at each look, for what many timers of others may hide.
+	hiddenLanes = 32
+)
 
 // Run fires timers until ctx ends; then it ends the handlers' contexts, waits for the handlers and returns nil. A timer
 // fires when the wall clock of this process has reached its due time: to the millisecond when it was set at least
@@ -63,6 +67,7 @@ type runner struct {
 	ended   chan ending
 	busy    [Lanes]bool
 	missed  [Lanes]bool // something was due while the lane was busy
+	turn    int         // the lane to look into next for what is hidden
 	workers sync.WaitGroup
 }
 
@@ -75,7 +80,7 @@ type ending struct {
 // start gives each lane in which something is due, or about to be, a worker.
 func (r *runner) start(ctx context.Context) error {
 	due, err := r.log.Records(ctx, journal.RecordQuery{
-		Kind: Kind, DueBy: clock.Now().Add(r.cfg.Poll), Limit: pageSize,
+		Kind: Kind, DueBy: clock.Now().Add(r.cfg.Poll), Limit: journal.MaxPage,
 	})
 	if err != nil {
 		return err
@@ -87,9 +92,15 @@ func (r *runner) start(ctx context.Context) error {
 			lanes[lane(key)] = true
 		}
 	}
+	if len(due) == journal.MaxPage {
+		for range hiddenLanes {
+			lanes[r.turn] = true
+			r.turn = (r.turn + 1) % Lanes
+		}
+	}
 	for i := range lanes {
 		switch {
-		case !lanes[i] && len(due) < pageSize: // a full page may hide others
+		case !lanes[i]:
 		case r.busy[i]:
 			r.missed[i] = true
 		default:
