@@ -121,10 +121,15 @@ func (c *conn) close() {
 	if c == nil {
 		return
 	}
+	c.closeStatements()
+	_ = c.Conn.Close()
+}
+
+func (c *conn) closeStatements() {
 	for _, st := range c.stmts {
 		_ = st.Close()
 	}
-	_ = c.Conn.Close()
+	clear(c.stmts)
 }
 
 // interruptedBy makes statements end with ctx until the returned function is called.

@@ -60,9 +60,12 @@ func holder(name string) string {
 }
 
 func (l *fileLock) release() {
-	if l != nil {
-		_ = l.f.Close()
+	if l == nil {
+		return
 	}
+	// A child that is being started right now may have the file open for a moment, so closing it is not enough.
+	_ = unlock(l.f)
+	_ = l.f.Close()
 }
 
 // diskFull tries whether the disk takes another few bytes.

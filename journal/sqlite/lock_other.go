@@ -12,3 +12,5 @@ import "os"
 func tryLock(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
 }
+
+func unlock(*os.File) error { return nil }

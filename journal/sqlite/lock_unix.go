@@ -33,3 +33,5 @@ func tryLock(name string) (*os.File, error) {
 	}
 	return nil, err
 }
+
+func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -10,6 +10,9 @@ import (
 	"example.com/vidimus/journal"
 )
 
+// keptStatements bounds what an idle connection keeps prepared. Conditions come in many shapes.
+const keptStatements = 200
+
 // pool lends a bounded number of connections. Goroutines may share it.
 type pool struct {
 	idle chan *conn // nil stands for one that is not open
@@ -60,6 +63,9 @@ func (p pool) give(c *conn) {
 	if c.rollback() != nil && !c.GetAutocommit() {
 		c.close()
 		c = nil
+	}
+	if c != nil && len(c.stmts) > keptStatements {
+		c.closeStatements()
 	}
 	p.idle <- c
 }

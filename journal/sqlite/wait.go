@@ -6,6 +6,7 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
@@ -37,8 +38,12 @@ func (s *store) Wait(ctx context.Context, after journal.Position) error {
 
 // pause returns when the journal grew, when the store closes or, having looked for foreign commits, after a while.
 func (s *store) pause(ctx context.Context, grown <-chan struct{}) error {
-	t := clock.NewTimer(s.tuning.poll)
-	defer t.Stop()
+	var poll <-chan time.Time
+	if !s.alone {
+		t := clock.NewTimer(s.tuning.poll)
+		defer t.Stop()
+		poll = t.C
+	}
 	select {
 	case <-grown:
 		return nil
@@ -46,16 +51,13 @@ func (s *store) pause(ctx context.Context, grown <-chan struct{}) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-t.C:
+	case <-poll:
 		return s.look(ctx)
 	}
 }
 
 // look learns of foreign commits, for all who wait. It does nothing when somebody else has just done so.
 func (s *store) look(ctx context.Context) error {
-	if s.alone {
-		return nil
-	}
 	s.state.Lock()
 	fresh := clock.Since(s.state.polled) < s.tuning.poll
 	if !fresh {
