@@ -302,11 +302,14 @@ func TestAHandlerHasLimitedTimeAndOthersDoNotWait(t *testing.T) {
 		}
 		pass(t, 30*time.Second)
 		left, err := log.Records(t.Context(), journal.RecordQuery{Kind: timer.Kind})
-		if err != nil || len(left) != 1 || most != 4 {
-			t.Errorf("%d timers are left, %d fired at once, %v", len(left), most, err)
+		if err != nil || len(left) != 1 {
+			t.Errorf("%d timers are left, want the one that hangs, %v", len(left), err)
 		}
 		pass(t, time.Minute)
 		stop()
+		if most != 4 {
+			t.Errorf("%d fired at once, want 4", most)
+		}
 		if hung < 2 {
 			t.Error("the handler that hung was not tried again")
 		}
