@@ -24,6 +24,7 @@ type broken struct {
 	record     func(b *broken, ctx context.Context, kind, key string) (journal.Record, error)
 	records    func(b *broken, ctx context.Context, q journal.RecordQuery) ([]journal.Record, error)
 	wait       func(b *broken, ctx context.Context, after journal.Position) error
+	renew      func(b *broken, ctx context.Context) (journal.Checkpoint, error)
 	stale      journal.Checkpoint
 }
 
@@ -83,6 +84,13 @@ func (b *broken) Wait(ctx context.Context, after journal.Position) error {
 		return b.Store.Wait(ctx, after)
 	}
 	return b.wait(b, ctx, after)
+}
+
+func (b *broken) Renew(ctx context.Context) (journal.Checkpoint, error) {
+	if b.renew == nil {
+		return b.Store.Renew(ctx)
+	}
+	return b.renew(b, ctx)
 }
 
 // each changes every unit before it is committed.

@@ -282,6 +282,8 @@ func otherMutants() []mutant {
 				return old, err
 			}
 		})},
+		{"keeps its epoch when it is renewed", "checkpoint", breaks(keepEpoch)},
+		{"keeps the epochs of leases when it is renewed", "fence", breaks(keepEpoch)},
 		{"never wakes who waits", "follow", breaks(func(b *broken) {
 			b.wait = func(_ *broken, ctx context.Context, _ journal.Position) error {
 				<-ctx.Done()
@@ -318,5 +320,14 @@ func otherMutants() []mutant {
 				return out, err
 			}
 		})},
+	}
+}
+
+// keepEpoch answers a renewal as if it were done.
+func keepEpoch(b *broken) {
+	b.renew = func(b *broken, ctx context.Context) (journal.Checkpoint, error) {
+		head, err := b.Store.Head(ctx)
+		head.Epoch++
+		return head, err
 	}
 }

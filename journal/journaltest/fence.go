@@ -20,6 +20,7 @@ func fenceCases() []testCase {
 		{name: "a takeover through another node counts at once", needs: needsSecond, run: fenceOnSecondNode},
 		{name: "every fence of a unit counts", run: fencesAllCount},
 		{name: "a holder may write and hand over in one unit", run: fenceAndHandOver},
+		{name: "after renewing, leases go on above every epoch of before", run: fenceAfterRenew},
 		{name: "writers that take a lease from each other never mix", run: fenceRace},
 	}
 }
@@ -130,6 +131,42 @@ func fenceAndHandOver(k *kit) {
 	same(k, "epoch after handing over", k.commit(u).Records, []journal.Version{2})
 	k.refused(journal.ErrFenced, fenced("owner", 1, "order-1"))
 	k.commit(fenced("owner", 2, "order-1"))
+}
+
+func fenceAfterRenew(k *kit) {
+	const apart = 1_000_000 // more than a history can have lost
+	var at journal.Version
+	for range 3 {
+		at = k.put(take("owner"))
+	}
+	k.put(journal.RecordWrite{Kind: "note", Key: "n"})
+	for round := range 2 {
+		if _, err := k.log.Renew(k.ctx); err != nil {
+			k.Fatalf("renew: %v", err)
+		}
+		if k.h.Reopens {
+			k.reopen()
+		}
+		again := take("owner")
+		again.Expect = journal.Exactly(at)
+		now := k.put(again)
+		if now < at+apart {
+			k.Fatalf("after renewing, a lease goes on from epoch %d to %d", at, now)
+		}
+		same(k, "version of the lease", k.record(journal.KindLease, "owner").Version, now)
+		for lost := journal.Epoch(at); lost < journal.Epoch(at)+5; lost++ {
+			k.refused(journal.ErrFenced, fenced("owner", lost, "order-1"))
+		}
+		k.commit(fenced("owner", journal.Epoch(now), "order-1"))
+		same(k, "the epoch after it", k.put(take("owner")), now+1)
+		made := k.put(take(fmt.Sprintf("new-%d", round)))
+		if made < at+apart {
+			k.Fatalf("after renewing, a new lease begins at epoch %d, the lost history may have reached %d", made, at)
+		}
+		at = now + 1
+	}
+	same(k, "version of another record", k.put(journal.RecordWrite{Kind: "note", Key: "n", Expect: 1}), 2)
+	k.sound()
 }
 
 func fenceRace(k *kit) {
