@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -167,6 +168,34 @@ func TestRemoteSaysWhatIsCertain(t *testing.T) {
 	}
 	if _, err := l.Commit(t.Context(), journal.Unit{Appends: []journal.Append{{}}}); !errors.Is(err, journal.ErrInvalid) {
 		t.Errorf("a unit that breaks a rule: %v, want invalid", err)
+	}
+}
+
+func TestAnAnswerThatIsCutOffIsUncertain(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+		// With the rest of the request unread, this resets the connection.
+		if err := errors.Join(conn.(*net.TCPConn).SetLinger(0), conn.Close(), listener.Close()); err != nil {
+			t.Error(err)
+		}
+	}()
+	l, err := remote.New(remote.Config{URL: "http://" + listener.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Append(t.Context(), "a-1", journal.Any, event("x", "{}")); !errors.Is(err, journal.ErrUncertain) {
+		t.Errorf("got %v, want uncertain", err)
 	}
 }
 

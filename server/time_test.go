@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -16,10 +17,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/journal/mem"
 	"example.com/vidimus/server"
+	pb "example.com/vidimus/server/vidimusv1"
 	"example.com/vidimus/server/vidimusv1/vidimusv1connect"
 )
 
@@ -214,5 +219,35 @@ func TestAnIdleFollowerIsNotCutOff(t *testing.T) {
 		if _, err := io.ReadFull(answer(t, next).Body, head); err != nil || head[0] != 0 {
 			t.Errorf("after the follower has left another gets %v, %v; want a message at once", head, err)
 		}
+	})
+}
+
+func TestAnIdleFollowerOverHTTP2IsNotCutOff(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, _ *journal.Log, dial func() net.Conn) {
+		protocols := new(http.Protocols)
+		protocols.SetUnencryptedHTTP2(true)
+		transport := &http.Transport{
+			Protocols:   protocols,
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return dial(), nil },
+		}
+		client := &http.Client{Transport: transport}
+		c := vidimusv1connect.NewJournalServiceClient(client, "http://localhost", connect.WithGRPC())
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		began := clock.Now()
+		follow, err := c.Follow(ctx, &pb.FollowRequest{Pulse: durationpb.New(time.Minute)})
+		for range 5 {
+			if err != nil || !follow.Receive() {
+				t.Fatalf("cut off after %v: %v", clock.Since(began), errors.Join(err, follow.Err()))
+			}
+		}
+		if took := clock.Since(began); took < 3*time.Minute {
+			t.Errorf("five frames came within %v, want one a minute", took)
+		}
+		cancel()
+		for follow.Receive() {
+		}
+		transport.CloseIdleConnections()
 	})
 }

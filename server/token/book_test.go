@@ -133,7 +133,8 @@ type counting struct {
 	journal.Store
 	lists atomic.Int64
 	fail  atomic.Bool
-	takes time.Duration
+	takes time.Duration // before it reads
+	keeps time.Duration // after it has read
 }
 
 func (c *counting) Records(ctx context.Context, q journal.RecordQuery) ([]journal.Record, error) {
@@ -144,7 +145,8 @@ func (c *counting) Records(ctx context.Context, q journal.RecordQuery) ([]journa
 	if c.fail.Load() {
 		return nil, journal.ErrUnavailable
 	}
-	return c.Store.Records(ctx, q)
+	records, err := c.Store.Records(ctx, q)
+	return records, errors.Join(err, clock.Sleep(ctx, c.keeps))
 }
 
 func TestGuessingReadsTheJournalOncePerBound(t *testing.T) {
@@ -192,6 +194,33 @@ func TestASlowJournalLetsEverybodyInOnce(t *testing.T) {
 		if got := store.lists.Load() - before; got > 10 {
 			t.Errorf("the journal was read %d times for 10 callers", got)
 		}
+	})
+}
+
+func TestNobodyJoinsAReadingThatIsTooOld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &counting{Store: mem.Open().Store()}
+		here, there := token.NewBook(journal.New(store)), token.NewBook(journal.New(store.Store))
+		text, made := create(t, there, "admin")
+		store.keeps = 3 * token.Bound
+		var first sync.WaitGroup
+		first.Go(func() {
+			if _, err := here.Verify(t.Context(), text); err != nil {
+				t.Errorf("the one who read it: %v", err)
+			}
+		})
+		synctest.Wait() // it has read, and is kept waiting
+		if err := there.Revoke(t.Context(), made.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := clock.Sleep(t.Context(), token.Bound); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := here.Verify(t.Context(), text); !errors.Is(err, token.ErrUnauthenticated) {
+			t.Errorf("one who came after the bound: %v, want unauthenticated", err)
+		}
+		first.Wait()
 	})
 }
 
