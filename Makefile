@@ -25,12 +25,10 @@ test: postgres ## Run every test, those against PostgreSQL and under the race de
 	@$(MAKE) --no-print-directory race
 
 race: postgres ## Run every test under the race detector
-	@command -v $$($(GO) env CC) >/dev/null || { echo "go test -race needs a C compiler:" \
-		"apt-get install gcc, or set CC" >&2; exit 1; }
 	@echo "== all tests again, under the race detector"
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 
-postgres: ## Find PostgreSQL and PgBouncer for the tests, or install them (Debian, Ubuntu)
+postgres: ## Find PostgreSQL, PgBouncer and a C compiler for the tests, or install them (Debian, Ubuntu)
 	@.ci/postgres
 
 check: ## Check form, vet, static analysis, WebAssembly and the guards: under two minutes, before every commit
