@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/journal/internal/plan"
@@ -103,9 +105,9 @@ func (s *store) Commit(ctx context.Context, units []*journal.Unit) ([]journal.Ou
 		return nil, unavailable(err)
 	}
 	w.trim()
-	for n := 0; ; n++ {
+	for n, redialled := 0, false; ; n++ {
 		try := s.believing
-		if n == attempts {
+		if n >= attempts {
 			try = s.locked
 		}
 		outcomes, err := try(ctx, units)
@@ -113,13 +115,21 @@ func (s *store) Commit(ctx context.Context, units []*journal.Unit) ([]journal.Ou
 			w.used = clock.Now()
 			return outcomes, nil
 		}
-		if err != nil && (n == attempts || !again(err)) {
-			w.forget()
-			if w.conn.IsClosed() || w.conn.TxStatus() != 'I' {
-				w.hangUp()
-			}
-			return nil, outcome(err)
+		if err == nil || n < attempts && again(err) {
+			continue
 		}
+		w.forget()
+		if w.conn.IsClosed() || w.conn.TxStatus() != 'I' {
+			w.hangUp()
+		}
+		if w.conn == nil && pgconn.SafeToRetry(err) && !redialled {
+			redialled = true
+			if err := s.connect(ctx); err != nil {
+				return nil, unavailable(err)
+			}
+			continue
+		}
+		return nil, outcome(err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"testing"
 
@@ -39,7 +40,7 @@ func conform(t *testing.T, url string, transactions bool) {
 		schema := fmt.Sprintf("v%d", last.Add(1))
 		open := func(t testing.TB) *journal.Log { return openLog(t, Config{URL: url, Schema: schema}) }
 		h := journaltest.Harness{
-			Open: open, Second: open, Reopens: true,
+			Open: open, Second: open, Reopens: true, Seeds: seeds(),
 			Hold: func(t testing.TB) func() { return hold(t, url) },
 		}
 		if transactions {
@@ -47,6 +48,14 @@ func conform(t *testing.T, url string, transactions bool) {
 		}
 		return h
 	})
+}
+
+// seeds is how many random histories to try; a long run asks for more.
+func seeds() int {
+	if os.Getenv("VIDIMUS_SOAK") != "" {
+		return 100
+	}
+	return 2
 }
 
 func openLog(t testing.TB, c Config) *journal.Log {
