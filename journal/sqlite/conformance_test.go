@@ -7,6 +7,7 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -24,6 +25,7 @@ func TestStoreKeepsEveryPromise(t *testing.T) {
 		return journaltest.Harness{
 			Open:    func(t testing.TB) *journal.Log { return open(t, path) },
 			Reopens: true,
+			Seeds:   seeds(),
 			Tx: &journaltest.Transactions{
 				Isolations: []string{"immediate", "deferred"},
 				Exclusive:  true,
@@ -35,6 +37,14 @@ func TestStoreKeepsEveryPromise(t *testing.T) {
 			Hold: func(t testing.TB) (release func()) { return hold(t, path) },
 		}
 	})
+}
+
+// seeds is how many random histories to try; a long run asks for more.
+func seeds() int {
+	if os.Getenv("VIDIMUS_SOAK") != "" {
+		return 300
+	}
+	return 3
 }
 
 func open(t testing.TB, path string) *journal.Log {

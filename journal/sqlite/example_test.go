@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// A journal in a file, and beside the application's own rows.
+
 package sqlite_test
 
 import (

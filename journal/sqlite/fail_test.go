@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Disks that fail.
+
 package sqlite
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Ends of streams, beside sweeps and foreign commits.
+
 package sqlite
 
 import (

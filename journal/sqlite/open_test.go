@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// What Open refuses, upgrades and locks, and what Verify finds.
+
 package sqlite
 
 import (

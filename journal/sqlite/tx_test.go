@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Events in the application's own transactions.
+
 package sqlite_test
 
 import (
