@@ -87,11 +87,16 @@ func run(args []string) int {
 	return exitDone
 }
 
+const description = `Keeps the state of a distributed backend correct. Try: vidimus dev
+
+Exit codes: 0 done; 1 failed, or found something broken; 2 wrong usage or input;
+3 conflict; 4 not found; 5 try again; 6 refused; 130 and 143 ended by a signal.`
+
 func newParser(g *grammar, a *app) *kong.Kong {
 	parser, err := kong.New(
 		g, kong.Name("vidimus"),
-		kong.Description("Keeps the state of a distributed backend correct. Try: vidimus dev"),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Description(description),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoAppDescFormat: true}),
 		kong.Writers(a.out, a.err), kong.Bind(a),
 	)
 	if err != nil {
