@@ -21,7 +21,9 @@ type kit struct {
 	testing.TB
 	h   Harness
 	log *journal.Log
-	ctx context.Context
+	// second is that of a second node, once it was asked for.
+	second *journal.Log
+	ctx    context.Context
 	// fresh returns a kit at a place of its own.
 	fresh func() *kit
 }
@@ -63,7 +65,10 @@ func (k *kit) logs() []*journal.Log {
 	if k.h.Second == nil {
 		return []*journal.Log{k.log}
 	}
-	return []*journal.Log{k.log, k.open(k.h.Second)}
+	if k.second == nil {
+		k.second = k.open(k.h.Second)
+	}
+	return []*journal.Log{k.log, k.second}
 }
 
 // commit writes a unit that must succeed.
@@ -175,12 +180,24 @@ func (k *kit) sound() {
 	}
 }
 
-// seeds is how many seeds to try.
-func (k *kit) seeds() uint64 {
-	if k.h.Seeds > 0 {
-		return uint64(k.h.Seeds)
+// eachSeed runs fn with every seed, each at a place of its own.
+func (k *kit) eachSeed(fn func(k *kit, seed uint64)) {
+	k.Helper()
+	seeds := k.h.Seeds
+	if seeds == 0 {
+		seeds = 3
 	}
-	return 3
+	for seed := range seeds {
+		if seed > 0 {
+			k = k.fresh()
+		}
+		fn(k, uint64(seed))
+		for _, log := range k.logs() {
+			if err := log.Close(); err != nil {
+				k.Fatalf("seed %d: close: %v", seed, err)
+			}
+		}
+	}
 }
 
 // same compares two values.

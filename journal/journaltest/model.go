@@ -32,19 +32,13 @@ type pair struct {
 }
 
 func likeMemory(k *kit) {
-	for seed := range k.seeds() {
-		if seed > 0 {
-			k = k.fresh()
-		}
+	k.eachSeed(func(k *kit, seed uint64) {
 		p := &pair{kit: k, seed: seed, model: mem.Open(), nodes: k.logs(), lots: newLots(seed)}
 		for range modelBatches {
 			p.step()
 		}
 		p.sound()
-		if err := errors.Join(k.log.Close(), p.model.Close()); err != nil {
-			k.Fatalf("close: %v", err)
-		}
-	}
+	})
 }
 
 // step commits a batch to both and reads from both.
