@@ -15,6 +15,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/journal/mem"
 	"example.com/vidimus/lease"
@@ -130,6 +131,14 @@ var matrix = []struct {
 		_, err := l.Records(ctx, journal.RecordQuery{Kind: journal.KindCheckpoint})
 		return err
 	}}, ""},
+	{deed{"list leases as records", func(ctx context.Context, l *remote.Log) error {
+		_, err := l.Records(ctx, journal.RecordQuery{Kind: journal.KindLease})
+		return err
+	}}, ""},
+	{deed{"list own records", func(ctx context.Context, l *remote.Log) error {
+		_, err := l.Records(ctx, journal.RecordQuery{Kind: "basket"})
+		return err
+	}}, "record:basket"},
 	{deed{"list tokens", func(ctx context.Context, l *remote.Log) error {
 		_, err := l.Tokens().List(ctx)
 		return err
@@ -356,6 +365,14 @@ func TestNothingListensBeyondThisMachineWithoutTokens(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "refusing to listen") {
 			t.Errorf("open %v: Serve returned %v, want a refusal", open, err)
 		}
+		rights := token.Rights{{Verb: token.Admin}}
+		if _, _, err := s.Tokens("main").Create(t.Context(), token.Spec{Name: "x", Rights: rights}); err != nil {
+			t.Fatal(err)
+		}
+		err = s.Serve(t.Context(), elsewhere{})
+		if refused := strings.Contains(err.Error(), "refusing to listen"); refused != open {
+			t.Errorf("open %v, with a token: Serve returned %v", open, err)
+		}
 	}
 }
 
@@ -363,6 +380,8 @@ func TestNothingListensBeyondThisMachineWithoutTokens(t *testing.T) {
 type elsewhere struct{ net.Listener }
 
 func (elsewhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4zero, Port: 7420} }
+
+func (elsewhere) Accept() (net.Conn, error) { return nil, errors.New("nobody comes") }
 
 func (elsewhere) Close() error { return nil }
 
@@ -381,12 +400,16 @@ func TestRevocationEndsWhatIsUnderWay(t *testing.T) {
 			if err := n.Tokens("main").Revoke(t.Context(), strings.Split(text, "_")[1]); err != nil {
 				t.Fatal(err)
 			}
+			began := clock.Now()
 			n.fill(t, "order-1", events)
 			for follow.Receive() {
 				t.Errorf("%v reached a revoked token", follow.Msg())
 			}
 			if connect.CodeOf(follow.Err()) != connect.CodeUnauthenticated {
 				t.Errorf("following ended with %v, want unauthenticated", follow.Err())
+			}
+			if took := clock.Since(began); took > 30*time.Second {
+				t.Errorf("following ended only after %v", took)
 			}
 			if _, err := c.Head(t.Context(), &pb.HeadRequest{}); connect.CodeOf(err) != connect.CodeUnauthenticated {
 				t.Errorf("head returned %v, want unauthenticated", err)

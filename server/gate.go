@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -60,21 +59,6 @@ func (c *call) sending() (sent func()) {
 	return func() { _ = c.control.SetWriteDeadline(time.Time{}) }
 }
 
-// body ends the time limit for reading when all is read.
-type body struct {
-	io.ReadCloser
-	call *call
-}
-
-// Read implements [io.Reader].
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		b.call.received()
-	}
-	return n, err
-}
-
 // admit looks at a request before anything else does. It returns the request to go on with, or an error that is fit
 // to be told.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*http.Request, *call, error) {
@@ -89,9 +73,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*http.Request, *
 	}
 	_ = c.control.SetReadDeadline(clock.Now().Add(bodyTimeout))
 	_ = c.control.SetWriteDeadline(time.Time{})
-	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
-	r.Body = &body{ReadCloser: r.Body, call: c}
-	return r, c, nil
+	return r.WithContext(context.WithValue(r.Context(), callKey{}, c)), c, nil
 }
 
 // direct makes sure that a request to an open server came from a program on this machine, not through a proxy and not

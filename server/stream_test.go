@@ -13,12 +13,14 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/journal/mem"
 	"example.com/vidimus/server"
@@ -413,6 +415,30 @@ func TestHealth(t *testing.T) {
 	if status, _ := down.get(t, "/livez"); status != 200 {
 		t.Errorf("livez depends on a journal: %d", status)
 	}
+}
+
+func TestAskingForHealthIsCheap(t *testing.T) {
+	t.Parallel()
+	store := &asked{Store: mem.Open().Store()}
+	n := start(t, server.Config{Cells: map[string]*journal.Log{"main": journal.New(store)}})
+	began := clock.Now()
+	for range 50 {
+		n.get(t, "/readyz")
+	}
+	if got, most := store.heads.Load(), int64(clock.Since(began)/time.Second)+1; got > most {
+		t.Errorf("50 questions asked the journal %d times, want %d at most", got, most)
+	}
+}
+
+// asked counts how often the head is asked for.
+type asked struct {
+	journal.Store
+	heads atomic.Int64
+}
+
+func (a *asked) Head(ctx context.Context) (journal.Checkpoint, error) {
+	a.heads.Add(1)
+	return a.Store.Head(ctx)
 }
 
 func closed(t *testing.T) *journal.Log {
