@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// How a timer and its effect are written.
+
 package timer_test
 
 import (

@@ -63,7 +63,8 @@ func TestBadTimersAreRefusedWithTheirUnit(t *testing.T) {
 		"the far future":    timer.Set("a", now.AddDate(8000, 0, 0), nil),
 		"a large payload":   timer.Set("a", now, make([]byte, journal.MaxData)),
 	} {
-		if _, err := log.Commit(t.Context(), journal.Unit{Records: []journal.RecordWrite{w}}); !errors.Is(err, journal.ErrInvalid) {
+		_, err := log.Commit(t.Context(), journal.Unit{Records: []journal.RecordWrite{w}})
+		if !errors.Is(err, journal.ErrInvalid) {
 			t.Errorf("%s: got %v, want invalid", name, err)
 		}
 	}
@@ -75,7 +76,8 @@ func TestBadTimersAreRefusedWithTheirUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if list, err := timers.List(t.Context(), time.Time{}, 0); err != nil || len(list) != 1 || list[0].Key != longest.Key[3:] {
+	list, err := timers.List(t.Context(), time.Time{}, 0)
+	if err != nil || len(list) != 1 || list[0].Key != longest.Key[3:] {
 		t.Errorf("listed %+v, %v", list, err)
 	}
 }

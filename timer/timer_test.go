@@ -197,10 +197,9 @@ func TestACancelledTimerDoesNotFire(t *testing.T) {
 }
 
 func TestATimerChangedWhileItFiresIsNotLost(t *testing.T) {
+	again := func(due time.Time) journal.RecordWrite { return timer.Set("k", due, []byte("second")) }
 	for name, change := range map[string][]func(due time.Time) journal.RecordWrite{
-		"moved":             {func(due time.Time) journal.RecordWrite { return timer.Set("k", due, []byte("second")) }},
-		"cancelled and set": {cancelled, func(due time.Time) journal.RecordWrite { return timer.Set("k", due, []byte("second")) }},
-		"cancelled":         {cancelled},
+		"moved": {again}, "cancelled and set": {cancelled, again}, "cancelled": {cancelled},
 	} {
 		for _, own := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, completed by the handler %t", name, own), func(t *testing.T) {
