@@ -8,10 +8,9 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -113,7 +112,12 @@ func setBytes(to *json.RawMessage, value []byte) (problem, remedy string) {
 }
 
 func setText(to *string, value []byte, bytesMax int) (problem, remedy string) {
-	if value[0] != '"' || json.Unmarshal(value, to) != nil {
+	switch {
+	case value[0] != '"':
+		return "not a string", "put it in quotes"
+	case bytes.IndexByte(value, '\\') < 0: // no escapes, and the line is UTF-8
+		*to = string(value[1 : len(value)-1])
+	case json.Unmarshal(value, to) != nil:
 		return "not a string", "put it in quotes"
 	}
 	if len(*to) > bytesMax {
@@ -163,7 +167,8 @@ func setTime(r *Record, value []byte) (problem, remedy string) {
 }
 
 func setCount(to *int, value []byte) (problem, remedy string) {
-	if err := json.Unmarshal(value, to); err != nil || *to < 1 {
+	n, err := strconv.Atoi(string(value))
+	if *to = n; err != nil || n < 1 {
 		return fmt.Sprintf("%.40s is no whole number from 1", value), "correct it or leave it out"
 	}
 	return "", ""
@@ -183,43 +188,3 @@ func setTags(r *Record, value []byte) (problem, remedy string) {
 }
 
 func isNull(value []byte) bool { return string(value) == "null" }
-
-// member is one member of a JSON object; its value shares memory with the object.
-type member struct {
-	key   string
-	value []byte
-}
-
-// membersOf takes a JSON object apart without looking into its values.
-func membersOf(object []byte) ([]member, error) {
-	d := json.NewDecoder(bytes.NewReader(object))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, errors.New("no JSON object")
-	}
-	var members []member
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return nil, malformed(err, d.InputOffset())
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return nil, malformed(err, d.InputOffset())
-		}
-		members = append(members, member{key.(string), value})
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, malformed(err, d.InputOffset())
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("more than one JSON value at byte %d", d.InputOffset())
-	}
-	return members, nil
-}
-
-func malformed(err error, at int64) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return fmt.Errorf("JSON cut off at byte %d", at)
-	}
-	return fmt.Errorf("malformed JSON near byte %d: %w", at, err)
-}
