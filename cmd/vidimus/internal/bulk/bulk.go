@@ -155,6 +155,7 @@ func (t *postgresTable) insert(ctx context.Context, first int64, items []importe
 			e.Data, e.Meta, e.Tags,
 		}, nil
 	})
-	_, err := t.conn.CopyFrom(ctx, t.name, columns, rows)
+	// A COPY that is cut off takes the connection with it, and then the schema cannot be dropped.
+	_, err := t.conn.CopyFrom(context.WithoutCancel(ctx), t.name, columns, rows)
 	return err
 }

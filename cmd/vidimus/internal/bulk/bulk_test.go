@@ -11,6 +11,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"example.com/vidimus/cmd/vidimus/internal/bulk"
 	"example.com/vidimus/cmd/vidimus/internal/eventlog"
@@ -46,6 +49,36 @@ func TestRowsAreCountedAndNothingStays(t *testing.T) {
 		if got, err = bulk.Postgres(t.Context(), url, read(t, lines)); err != nil || got.Rows != 3 {
 			t.Errorf("PostgreSQL: got %+v, %v", got, err)
 		}
+	}
+}
+
+func TestAnInterruptedCopyLeavesNoSchema(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	endless := func(yield func(eventlog.Record, error) bool) {
+		for n := 0; ; n++ {
+			if n == 10_000 {
+				cancel()
+			}
+			r := eventlog.Record{Stream: "a", Type: "x", ID: "00000000-0000-4000-8000-000000000000", Time: time.Unix(1, 0)}
+			if !yield(r, nil) || n > 1_000_000 {
+				return
+			}
+		}
+	}
+	if _, err := bulk.Postgres(ctx, url, endless); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the end of the context alone", err)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	left := 0
+	const q = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'vidimus%'"
+	if err := conn.QueryRow(t.Context(), q).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d schemas are left, %v", left, err)
 	}
 }
 
