@@ -13,7 +13,7 @@ import (
 // Limits of a page.
 const (
 	MaxPage   = 1000
-	pageBytes = 8 << 20
+	pageBytes = 1 << 20
 )
 
 // ReadOptions choose what [Log.Read] returns. The zero value is everything, in order.
