@@ -125,6 +125,12 @@ func (c *conn) close() {
 	_ = c.Conn.Close()
 }
 
+func closeAll(conns []*conn) {
+	for _, c := range conns {
+		c.close()
+	}
+}
+
 func (c *conn) closeStatements() {
 	for _, st := range c.stmts {
 		_ = st.Close()

@@ -174,15 +174,12 @@ func (s *store) Close() error {
 		close(s.closed)
 		writer := s.writer.drain()
 		if !s.alone {
-			for _, c := range s.readers.drain() {
-				c.close()
-			}
+			closeAll(s.readers.drain())
 		}
 		for _, c := range writer {
-			// What is not saved now is found again by the next Open.
-			_ = s.saveAllHeads(c)
-			c.close()
+			_ = s.saveAllHeads(c) // what is not saved now is found again by the next Open
 		}
+		closeAll(writer)
 		s.state.Lock()
 		s.announce()
 		s.state.Unlock()

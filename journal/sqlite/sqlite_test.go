@@ -88,9 +88,10 @@ func abandon(log *journal.Log) {
 	s := log.Store().(*store)
 	s.closing.Do(func() {
 		close(s.closed)
-		for _, c := range append(s.writer.drain(), s.readers.drain()...) {
-			c.close()
+		if !s.alone {
+			closeAll(s.readers.drain())
 		}
+		closeAll(s.writer.drain())
 		s.lock.release()
 	})
 }
