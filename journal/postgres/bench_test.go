@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// What appending and reading cost, beside the same rows inserted without any checks.
+
 //go:build unix
 
 package postgres
@@ -24,8 +26,9 @@ import (
 const benchStreams = 10_000
 
 // BenchmarkAppend measures durable appends of one event each at an expected version, by so many appenders at once. It
-// takes turns with two yardsticks in the same server: the same events in the same groups, inserted into a table with the
-// same indexes by a single statement that checks nothing ("of-bare"); and appenders that share two nodes ("two-nodes").
+// takes turns with two yardsticks in the same server: the same events in the same groups, inserted into a table with
+// the same indexes by a single statement that checks nothing ("of-bare"); and appenders that share two nodes
+// ("two-nodes").
 func BenchmarkAppend(b *testing.B) {
 	for _, n := range []int{1, 16, 256} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -218,6 +221,7 @@ func (s *bare) Commit(ctx context.Context, units []*journal.Unit) ([]journal.Out
 	return make([]journal.Outcome, len(units)), s.conn.run(ctx, `
 		insert into events (position, stream, version, time, schema, id, type, meta, data)
 		select $1 + e.o, e.stream, e.version, e.time, e.schema, e.id, e.type, e.meta, e.data
-		from unnest($2::bigint[], $3::bigint[], $4::timestamptz[], $5::int[], $6::uuid[], $7::text[], $8::bytea[], $9::bytea[])
+		from unnest($2::bigint[], $3::bigint[], $4::timestamptz[], $5::int[], $6::uuid[], $7::text[],
+			$8::bytea[], $9::bytea[])
 		with ordinality e (stream, version, time, schema, id, type, meta, data, o)`, nil)
 }

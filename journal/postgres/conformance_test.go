@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The suite that every store passes, directly and behind a pooler.
+
 // The suite of all stores, run on PostgreSQL, directly and behind a pooler.
 
 //go:build unix

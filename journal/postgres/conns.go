@@ -50,8 +50,8 @@ type pool struct {
 }
 
 // sessionSetup makes sessions ours, where they are: nobody else's defaults, and nothing left open.
-const sessionSetup = "set default_transaction_isolation = 'read committed'; set default_transaction_deferrable = off; " +
-	"set idle_in_transaction_session_timeout = '20s'; set lock_timeout = '20s'"
+const sessionSetup = "set default_transaction_isolation = 'read committed'; " +
+	"set default_transaction_deferrable = off; set idle_in_transaction_session_timeout = '20s'; set lock_timeout = '20s'"
 
 func newPool(url string, size int) (*pool, error) {
 	config, err := pgx.ParseConfig(url)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Several nodes on one journal, and one that is replaced under their feet.
+
 //go:build unix
 
 package postgres
@@ -76,8 +78,10 @@ func TestNodesThatShareStreamsLeaveOneCleanOrder(t *testing.T) {
 				for i := range each {
 					u := journal.Unit{
 						Appends: []journal.Append{
-							{Stream: journal.Stream(fmt.Sprintf("hot-%d", i%3)), Expect: journal.Any,
-								Events: []journal.EventData{event("test.hot")}},
+							{
+								Stream: journal.Stream(fmt.Sprintf("hot-%d", i%3)), Expect: journal.Any,
+								Events: []journal.EventData{event("test.hot")},
+							},
 							{Stream: journal.Stream(fmt.Sprintf("own-%d-%d", n, w)), Expect: journal.Any},
 						},
 						Records: []journal.RecordWrite{{Kind: "count", Key: "all", Expect: journal.Any}},
@@ -149,7 +153,9 @@ func TestANodeThatHeardOfNothingForLongCatchesUp(t *testing.T) {
 	appendOne(t, log, "order-1", journal.None)
 	appendOne(t, log, "order-2", journal.None)
 	for range 11 {
-		u := journal.Unit{Appends: []journal.Append{{Stream: "order-2", Expect: journal.Any}, {Stream: "new-1", Expect: journal.Any}}}
+		u := journal.Unit{Appends: []journal.Append{
+			{Stream: "order-2", Expect: journal.Any}, {Stream: "new-1", Expect: journal.Any},
+		}}
 		for range journal.MaxEvents / 2 {
 			u.Appends[0].Events = append(u.Appends[0].Events, event("test.many"))
 			u.Appends[1].Events = append(u.Appends[1].Events, event("test.many"))
@@ -254,7 +260,8 @@ func TestARenewedOrReplacedJournalRefusesNodesOfBefore(t *testing.T) {
 	exec(t, c, "select setval('vidimus.positions', 1)") // as after a restore that nobody renewed
 	refused(other)
 	exec(t, c, "drop schema vidimus cascade")
-	if _, err := other.Append(t.Context(), "a-1", journal.Any, event("test.late")); !errors.Is(err, journal.ErrUnavailable) {
+	_, err := other.Append(t.Context(), "a-1", journal.Any, event("test.late"))
+	if !errors.Is(err, journal.ErrUnavailable) {
 		t.Errorf("append without a schema: got %v, want ErrUnavailable", err)
 	}
 	openLog(t, Config{URL: url})

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Servers that restart, are away or do not want to write.
+
 //go:build unix
 
 package postgres
@@ -57,11 +59,11 @@ func TestAServerThatRestartsUnderLoadLosesNothing(t *testing.T) {
 			}
 		})
 	}
-	var seen atomic.Int64
-	group.Go(func() {
-		seen.Store(int64(followAll(ctx, t, log, func(n int) bool {
-			return stop.Load() && n >= int(acknowledged.Load())
-		})))
+	var seen, all atomic.Int64
+	all.Store(-1)
+	var follower sync.WaitGroup
+	follower.Go(func() {
+		seen.Store(followAll(ctx, t, log, func(n int64) bool { return all.Load() >= 0 && n >= all.Load() }))
 	})
 	for _, restart := range []func() error{
 		server.Restart, server.Kill9, server.Start, server.Stop, server.Start,
@@ -77,6 +79,8 @@ func TestAServerThatRestartsUnderLoadLosesNothing(t *testing.T) {
 	}
 	stop.Store(true)
 	group.Wait()
+	all.Store(acknowledged.Load())
+	follower.Wait()
 	t.Logf("%d acknowledged, %d uncertain on the way", acknowledged.Load(), uncertain.Load())
 	st, err := log.Stat(ctx)
 	if err != nil || st.Events != acknowledged.Load() || seen.Load() != st.Events {
@@ -87,7 +91,7 @@ func TestAServerThatRestartsUnderLoadLosesNothing(t *testing.T) {
 }
 
 // followAll counts events, going on from the last frame after each failure, until enough says that these are all.
-func followAll(ctx context.Context, t *testing.T, log *journal.Log, enough func(n int) bool) (n int) {
+func followAll(ctx context.Context, t *testing.T, log *journal.Log, enough func(n int64) bool) (n int64) {
 	var at journal.Checkpoint
 	for {
 		for f, err := range log.Follow(ctx, journal.FollowOptions{From: at, Pulse: 50 * time.Millisecond}) {
@@ -98,7 +102,7 @@ func followAll(ctx context.Context, t *testing.T, log *journal.Log, enough func(
 				t.Errorf("follow: %v", err)
 				return n
 			}
-			at, n = f.Checkpoint, n+len(f.Events)
+			at, n = f.Checkpoint, n+int64(len(f.Events))
 			if enough(n) {
 				return n
 			}
@@ -145,18 +149,24 @@ func TestAServerThatRefusesToWriteIsUnavailable(t *testing.T) {
 	log := openLog(t, Config{URL: url})
 	appendOne(t, log, "order-1", journal.None)
 	c := connect(t, url)
-	exec(t, c, "do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$")
+	alter(t, c, "set default_transaction_read_only = on")
 	cut(t, c)
 	refused := settled(t, log)
 	if !errors.Is(refused, journal.ErrUnavailable) || !strings.Contains(refused.Error(), "primary") {
 		t.Errorf("append: got %v, want ErrUnavailable that says to connect to the primary", refused)
 	}
 	exec(t, c, "set default_transaction_read_only = off")
-	exec(t, c, "do $$ begin execute format('alter database %I reset default_transaction_read_only', current_database()); end $$")
+	alter(t, c, "reset default_transaction_read_only")
 	cut(t, c)
 	if err := settled(t, log); err != nil {
 		t.Errorf("append: %v", err)
 	}
+}
+
+// alter changes a setting of the database for sessions to come.
+func alter(t *testing.T, c *pgx.Conn, change string) {
+	t.Helper()
+	exec(t, c, "do $$ begin execute format('alter database %I "+change+"', current_database()); end $$")
 }
 
 // settled appends until the outcome is known.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Creating and upgrading the schema, and who may do what in it.
+
 //go:build unix
 
 package postgres
@@ -127,7 +129,9 @@ func TestGrantsAreEnoughAndNotTooMuch(t *testing.T) {
 	node := openLog(t, Config{URL: as(t, at, "node")})
 	appendOne(t, node, "order-1", journal.None)
 	_, err := node.Commit(t.Context(), journal.Unit{
-		Appends:    []journal.Append{{Stream: "order-1", Expect: journal.Exactly(1), Events: []journal.EventData{event("a")}}},
+		Appends: []journal.Append{
+			{Stream: "order-1", Expect: journal.Exactly(1), Events: []journal.EventData{event("a")}},
+		},
 		Conditions: []journal.Condition{{After: 1, Filter: journal.Filter{{Tags: []string{"x"}}}}},
 		Records:    []journal.RecordWrite{{Kind: "k", Key: "1"}},
 	})
@@ -223,10 +227,8 @@ func TestCommitsAreDurableWhateverTheDefault(t *testing.T) {
 	t.Parallel()
 	at := pgtest.Open(t)
 	c := connect(t, at)
-	exec(t, c, `do $$ begin
-		execute format('alter database %I set synchronous_commit = off', current_database());
-		execute format('alter database %I set default_transaction_isolation = serializable', current_database());
-	end $$`)
+	alter(t, c, "set synchronous_commit = off")
+	alter(t, c, "set default_transaction_isolation = serializable")
 	log := openLog(t, Config{URL: at})
 	appendOne(t, log, "order-1", journal.None)
 	tx, err := c.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.ReadCommitted})

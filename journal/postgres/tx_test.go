@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Units in transactions of the user.
+
 //go:build unix
 
 package postgres

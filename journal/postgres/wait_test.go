@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Waiting for events of others, told or not.
+
 //go:build unix
 
 package postgres

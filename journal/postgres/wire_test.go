@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// PostgreSQL's binary format, sent to a server and back.
+
 //go:build unix
 
 package postgres
@@ -114,7 +116,9 @@ func TestFiltersAreWrittenAsTheServerReadsThem(t *testing.T) {
 	for want, filter := range map[string]journal.Filter{
 		`[]`:   nil,
 		`[{}]`: {{}},
-		`[{"stream":"a-1"},{"types":["x","y"],"tags":["t\"1"]}]`: {{Stream: "a-1"}, {Types: []string{"x", "y"}, Tags: []string{`t"1`}}},
+		`[{"stream":"a-1"},{"types":["x","y"],"tags":["t\"1"]}]`: {
+			{Stream: "a-1"}, {Types: []string{"x", "y"}, Tags: []string{`t"1`}},
+		},
 		`[{"category":"a"}]`: {{Category: "a"}},
 	} {
 		if got := filterJSON(filter); got != want {

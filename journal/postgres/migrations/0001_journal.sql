@@ -128,8 +128,8 @@ $$;
 
 -- Commits a batch that a node has planned, or says what the node did not know and writes nothing (stale).
 --
--- The node has planned with: the log and its epoch; the heads of p_streams as they were at position p_base; p_absent, names
--- of streams without events, of which the first p_new get some; versions of records (r_*); conditions (c_*) that held
+-- The node has planned with: the log and its epoch; the heads of p_streams as they were at position p_base; p_absent,
+-- names of streams without events, of which the first p_new get some; versions of records (r_*); conditions (c_*) that held
 -- at p_base. e_stream is an id, or -k for p_absent[k]. w_* are the records to write, version 0 to delete.
 --
 -- Positions go on from last. d_* are the events of others after p_base; too_far says that they are too many to tell.

@@ -58,7 +58,7 @@ begin
     or octet_length(append.data::text) > 1048576 or octet_length(append.meta::text) > 65536
     or cardinality(append.tags) > 32 then
     raise exception 'invalid stream, expect, type, schema, tags, meta or data' using errcode = 'VD006',
-      hint = 'Names have 1 to 255 bytes without control characters; data up to 1 MiB, meta up to 64 KiB, tags up to 32.';
+      hint = 'Names have 1 to 255 bytes, no control characters; data up to 1 MiB, meta 64 KiB, tags 32 pieces.';
   end if;
   perform {{schema}}.stage(
     array[append.stream], array[append.expect],
