@@ -17,6 +17,10 @@ func conditionCases() []testCase {
 		{name: "types are alternatives, tags go together, matches are alternatives", run: conditionSemantics},
 		{name: "only events after the condition's position count", run: conditionAfter},
 		{name: "a condition sees earlier units of its batch and not its own events", run: conditionInBatch},
+		{
+			name: "a node that has not seen the latest events keeps conditions within its batch", needs: needsSecond,
+			run: conditionOnLaggingNode,
+		},
 		{name: "every condition of a unit counts", run: conditionsAllCount},
 		{name: "of many who take the last seat one gets it", run: lastSeat},
 	}
@@ -131,6 +135,41 @@ func conditionInBatch(k *kit) {
 	}
 	same(k, "events", len(k.read(journal.ReadOptions{})), 2)
 	k.refused(journal.ErrCondition, *take(3))
+}
+
+func conditionOnLaggingNode(k *kit) {
+	second := k.open(k.h.Second)
+	for round := range 3 {
+		tag := fmt.Sprintf("course:%d", round)
+		if _, err := second.Append(k.ctx, "other", journal.Any, event("test.other")); err != nil {
+			k.Fatal(err)
+		}
+		k.append("busy", journal.Any, events(10)...) // the other node is not told
+		after := k.head().Position
+		units := make([]*journal.Unit, 3)
+		for i := range units {
+			units[i] = &journal.Unit{
+				Appends: []journal.Append{
+					to(journal.Stream(fmt.Sprintf("seat-%d.%d", round, i)), journal.None, event("seat.taken", tag)),
+				},
+				Conditions: []journal.Condition{{After: after, Filter: journal.Filter{match(nil, tag)}}},
+			}
+			if err := units[i].Validate(); err != nil {
+				k.Fatal(err)
+			}
+		}
+		out, err := second.Store().Commit(k.ctx, units)
+		if err != nil {
+			k.Fatal(err)
+		}
+		for i, want := range []error{nil, journal.ErrCondition, journal.ErrCondition} {
+			if !errors.Is(out[i].Err, want) {
+				k.Fatalf("unit %d: got %v, want %v", i, out[i].Err, want)
+			}
+		}
+		same(k, "position of the first", out[0].Result.Position, k.head().Position)
+	}
+	k.sound()
 }
 
 func conditionsAllCount(k *kit) {

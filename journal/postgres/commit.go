@@ -198,7 +198,7 @@ func (s *store) attempt(ctx context.Context, units []*journal.Unit, guess bool) 
 	if err := s.survey(ctx, units, guess); err != nil {
 		return nil, unsent{err}
 	}
-	b := plan.New(w.memory, w.base)
+	b := plan.New(w.memory, w.ground.end)
 	b.Epoch = journal.LogEpoch(s.epoch.Load())
 	outcomes := make([]journal.Outcome, len(units))
 	for i, u := range units {
@@ -214,12 +214,11 @@ func (s *store) attempt(ctx context.Context, units []*journal.Unit, guess bool) 
 	if err := w.conn.run(ctx, s.sql.commit, a.read); err != nil {
 		return nil, err
 	}
-	base := w.base
 	w.learn(&a)
 	if a.stale {
 		return nil, nil
 	}
-	shift(b, outcomes, base, a.last-base)
+	shift(b, outcomes, w.ground.end, a.last-w.ground.end)
 	w.apply(b, a.firstStream)
 	if len(b.Rows) > 0 {
 		s.news.publish(w.base)
@@ -227,8 +226,8 @@ func (s *store) attempt(ctx context.Context, units []*journal.Unit, guess bool) 
 	return outcomes, nil
 }
 
-// shift moves what was planned behind base to where it was written.
-func shift(b *plan.Batch, outcomes []journal.Outcome, base, by journal.Position) {
+// shift moves what was planned behind end to where it was written.
+func shift(b *plan.Batch, outcomes []journal.Outcome, end, by journal.Position) {
 	if by == 0 {
 		return
 	}
@@ -240,7 +239,7 @@ func shift(b *plan.Batch, outcomes []journal.Outcome, base, by journal.Position)
 		b.Heads[name] = h
 	}
 	for i := range outcomes {
-		if r := &outcomes[i].Result; r.Position > base {
+		if r := &outcomes[i].Result; r.Position > end {
 			r.Position += by
 		}
 	}
@@ -286,5 +285,5 @@ func (w *writer) apply(b *plan.Batch, firstStream int64) {
 		c := &b.Changes[i]
 		w.records[recordName{c.Kind, c.Key}] = c.Version
 	}
-	w.base = b.Last() + (w.base - w.ground.base)
+	w.base = b.Last() + (w.base - w.ground.end)
 }

@@ -18,6 +18,7 @@ import (
 // ground is everything that the units of a batch ask about, gathered before planning. It implements [plan.Facts].
 type ground struct {
 	base        journal.Position
+	end         journal.Position // of the journal, base or later: where the plan begins
 	streams     map[journal.Stream]*known
 	streamNames []journal.Stream
 	records     map[recordName]journal.Version
@@ -64,6 +65,7 @@ func (s *store) survey(ctx context.Context, units []*journal.Unit, guess bool) e
 	w := &s.writer
 	w.ground = ground{
 		base:    w.base,
+		end:     w.base,
 		streams: make(map[journal.Stream]*known, len(units)),
 		records: map[recordName]journal.Version{},
 		matches: map[*journal.Condition]journal.Position{},
@@ -177,6 +179,8 @@ func (s *store) fetchRecords(ctx context.Context, unseen []recordName) error {
 	})
 }
 
+// fetchMatches also learns where the journal ends by now: conditions speak of what was read elsewhere, behind base, and
+// the batch's own events come after all of it.
 func (s *store) fetchMatches(ctx context.Context) error {
 	g := &s.writer.ground
 	if len(g.conditions) == 0 {
@@ -187,6 +191,7 @@ func (s *store) fetchMatches(ctx context.Context) error {
 	i := 0
 	return s.writer.conn.run(ctx, s.sql.matches, func(r *row) {
 		g.matches[g.conditions[i]] = journal.Position(r.int8())
+		g.end = max(g.end, journal.Position(r.int8()))
 		i++
 	})
 }

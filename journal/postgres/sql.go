@@ -57,7 +57,8 @@ func newStatements(schema string) statements {
 		records: in(`select coalesce((select c.version from {{schema}}.records c
 				where c.kind = r.kind and c.key = r.key), 0)
 			from unnest($1::text[], $2::text[]) with ordinality r (kind, key, o) order by r.o`),
-		matches: in(`select coalesce({{schema}}.violation(c.after, c.filter::jsonb), 0)
+		matches: in(`select coalesce({{schema}}.violation(c.after, c.filter::jsonb), 0),
+			(select coalesce(max(position), 0) from {{schema}}.events)
 			from unnest($1::bigint[], $2::text[]) with ordinality c (after, filter, o) order by c.o`),
 		commit: in(`select * from {{schema}}.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
 			$16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26::text[]::jsonb[])`),
