@@ -31,14 +31,14 @@ func (c *Cell) Run(ctx context.Context, services ...Service) error {
 	defer letGo()
 
 	var keeper party
-	keeper.start("leases", end, func() error { return c.keeper.Run(holding) })
+	keeper.start(holding, "leases", end, func() error { return c.keeper.Run(holding) })
 	var work party
-	work.start("shards", end, func() error { return c.spread(serving) })
+	work.start(serving, "shards", end, func() error { return c.spread(serving) })
 	if alarmed := c.alarmed(services); len(alarmed) > 0 {
-		work.start("timers", end, func() error { return c.timers.Run(serving, alarmed.fire) })
+		work.start(serving, "timers", end, func() error { return c.timers.Run(serving, alarmed.fire) })
 	}
 	for _, s := range services {
-		work.start(s.Name(), end, func() error { return s.Serve(serving, c) })
+		work.start(serving, s.Name(), end, func() error { return s.Serve(serving, c) })
 	}
 	<-serving.Done()
 	errs := []error{work.wait(c.cfg.Drain)}
@@ -112,13 +112,13 @@ type part struct {
 	err  error // set before done is closed
 }
 
-// start runs f in a goroutine. Its error ends the whole node.
-func (p *party) start(name string, end context.CancelCauseFunc, f func() error) {
+// start runs f in a goroutine. Its error, unless it is that of ctx, ends the whole node.
+func (p *party) start(ctx context.Context, name string, end context.CancelCauseFunc, f func() error) {
 	one := &part{name: name, done: make(chan struct{})}
 	p.parts = append(p.parts, one)
 	go func() {
 		defer close(one.done)
-		if err := f(); err != nil && !errors.Is(err, context.Canceled) {
+		if err := f(); err != nil && (ctx.Err() == nil || !errors.Is(err, ctx.Err())) {
 			one.err = fmt.Errorf("%s: %w", name, err)
 			end(one.err)
 		}

@@ -113,6 +113,19 @@ func TestAServiceThatDoesNotEndIsLeftBehind(t *testing.T) {
 	})
 }
 
+func TestAClosedJournalEndsTheNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := start(t, mem.Open(), "a", service{"patient", untilTheEnd})
+		pass(t, time.Minute)
+		if err := n.Log().Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-n.done; !errors.Is(err, journal.ErrClosed) {
+			t.Errorf("got %v, want closed", err)
+		}
+	})
+}
+
 func TestServicesHaveNamesOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	for _, names := range [][]string{{""}, {"a/b"}, {"a", "a"}} {

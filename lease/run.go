@@ -153,7 +153,7 @@ func (k *Keeper) keep(ctx context.Context, s *tenure) {
 			case a.err == nil:
 				trust.Reset(clock.Until(s.trust(a.began)))
 				next.Reset(k.cfg.TTL/3 - clock.Since(a.began))
-			case errors.Is(a.err, ErrLost):
+			case !passing(a.err): // the session is lost, or the journal is closed
 				return
 			default:
 				next.Reset(ids.Jitter(k.cfg.TTL / 20))

@@ -240,6 +240,28 @@ func TestATimerChangedWhileItFiresIsNotLost(t *testing.T) {
 	}
 }
 
+func TestATimerMovedWhileItWaitsBehindAnotherFiresThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := mem.Open()
+		now := clock.Now()
+		var second []time.Duration
+		_, stop := run(t, log, timer.Config{}, func(_ context.Context, f timer.Fired) error {
+			if f.Key == "k#1" {
+				write(t, log, timer.Set("k#2", now.Add(time.Hour), nil))
+				return nil
+			}
+			second = append(second, clock.Since(now))
+			return nil
+		})
+		write(t, log, timer.Set("k#1", now, nil), timer.Set("k#2", now, nil))
+		pass(t, 2*time.Hour)
+		stop()
+		if len(second) != 1 || second[0] < time.Hour {
+			t.Errorf("fired after %v, want after an hour", second)
+		}
+	})
+}
+
 func cancelled(time.Time) journal.RecordWrite { return timer.Cancel("k") }
 
 func TestAFailedTimerIsTriedAgainLaterAndLater(t *testing.T) {
