@@ -59,9 +59,9 @@ type Record struct {
 	// Type is what happened, never empty.
 	Type string
 	// ID is a UUID in its canonical form. When the file has none it is derived, and the same whenever the same file
-	// is read with the same options: a UUID of version 8 (RFC 9562) made of the SHA-256 of stream, index of the
-	// event in its stream within this file, type, time, and data. For [JSONArchive] the path stands for index
-	// and time.
+	// is read with the same options: a UUID of version 8 (RFC 9562) made of the time in milliseconds, the index of
+	// the event in its stream within this file (12 bits), and the SHA-256 of stream, index, type, time and data. For
+	// [JSONArchive] it is the SHA-256 of stream, path, type and data.
 	ID string
 	// Schema is 1 unless the file says more.
 	Schema int

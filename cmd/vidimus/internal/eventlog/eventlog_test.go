@@ -251,10 +251,10 @@ func utf16Units(s string) (units []uint16) {
 func TestIDsStay(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
-		"loans.xes":     "55469ace-4d4f-8a58-9d4b-e619f72fac25",
-		"tickets.csv":   "e01bba0b-054b-8385-b058-89febd523fb8",
+		"loans.xes":     "018df906-f8fa-8000-9d4b-e619f72fac25",
+		"tickets.csv":   "018f332a-e400-8000-b058-89febd523fb8",
 		"export.ndjson": "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b",
-		"access.log":    "001be1ad-d131-84fe-a78f-7d3ba3f9a620",
+		"access.log":    "018f8595-4398-8000-a78f-7d3ba3f9a620",
 		"webhooks":      "c0e8d0f3-8d7d-812e-81a9-155f29e7db69",
 	} {
 		first, err := readAll(t, filepath.Join("testdata", path), Options{})
@@ -267,6 +267,21 @@ func TestIDsStay(t *testing.T) {
 		again, err := readAll(t, filepath.Join("testdata", path), Options{})
 		if err != nil || !slices.EqualFunc(first, again, func(a, b Record) bool { return a.ID == b.ID }) {
 			t.Errorf("%s gives other IDs when it is read again (%v)", path, err)
+		}
+	}
+}
+
+func TestIDsRiseInAStreamThatIsInTheOrderOfTime(t *testing.T) {
+	t.Parallel()
+	const rows = "1,a,1969-12-31\n1,b,1970-01-02\n1,c,2024-01-01\n1,d,2024-01-01\n" +
+		"1,e,2024-01-01T00:00:00.001Z\n1,f,9999-12-31\n"
+	records, err := readText(t, "case,activity,time\n"+rows, Options{Format: CSV})
+	if err != nil || len(records) != 6 {
+		t.Fatal(len(records), err)
+	}
+	for i, r := range records[1:] {
+		if r.ID <= records[i].ID {
+			t.Errorf("%s, at %v, follows %s, at %v", r.ID, r.Time, records[i].ID, records[i].Time)
 		}
 	}
 }

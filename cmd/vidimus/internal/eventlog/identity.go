@@ -93,14 +93,24 @@ func (c *cases) count(stream string) (uint32, error) {
 	return n, nil
 }
 
-// deriveID makes the ID of a record from its place in its stream and from what it says.
+// deriveID makes the ID of a record from its place in its stream and from what it says. Like a UUIDv7 it begins with the
+// time in milliseconds, and then counts: in a stream that is in the order of time each ID is greater than those before,
+// which a journal need not look up.
 func deriveID(r *Record, index uint32) string {
 	place := binary.BigEndian.AppendUint32(nil, index)
-	return hashID(r.Stream, string(place), r.Type, r.Time.UTC().Format(time.RFC3339Nano), string(r.Data))
+	id := hash(r.Stream, string(place), r.Type, r.Time.UTC().Format(time.RFC3339Nano), string(r.Data))
+	var began [8]byte
+	binary.BigEndian.PutUint64(began[:], uint64(max(r.Time.UnixMilli(), 0)))
+	copy(id[:6], began[2:])
+	binary.BigEndian.PutUint16(id[6:], uint16(index&0x0fff))
+	return asUUID(id)
 }
 
 // hashID returns a UUID of version 8 that only the same parts in the same order give.
-func hashID(parts ...string) string {
+func hashID(parts ...string) string { return asUUID(hash(parts...)) }
+
+// hash returns the first bytes of the SHA-256 of parts and their lengths.
+func hash(parts ...string) (id [16]byte) {
 	size := 0
 	for _, part := range parts {
 		size += 8 + len(part)
@@ -111,14 +121,20 @@ func hashID(parts ...string) string {
 		b = append(b, part...)
 	}
 	sum := sha256.Sum256(b)
-	sum[6] = sum[6]&0x0f | 0x80
-	sum[8] = sum[8]&0x3f | 0x80
+	copy(id[:], sum[:])
+	return id
+}
+
+// asUUID marks id as a UUID of version 8 (RFC 9562) and writes it in its canonical form.
+func asUUID(id [16]byte) string {
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
 	var text [36]byte
-	hex.Encode(text[0:8], sum[0:4])
-	hex.Encode(text[9:13], sum[4:6])
-	hex.Encode(text[14:18], sum[6:8])
-	hex.Encode(text[19:23], sum[8:10])
-	hex.Encode(text[24:36], sum[10:16])
+	hex.Encode(text[0:8], id[0:4])
+	hex.Encode(text[9:13], id[4:6])
+	hex.Encode(text[14:18], id[6:8])
+	hex.Encode(text[19:23], id[8:10])
+	hex.Encode(text[24:36], id[10:16])
 	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
 	return string(text[:])
 }
