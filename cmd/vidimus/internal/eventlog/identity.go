@@ -93,9 +93,9 @@ func (c *cases) count(stream string) (uint32, error) {
 	return n, nil
 }
 
-// deriveID makes the ID of a record from its place in its stream and from what it says. Like a UUIDv7 it begins with the
-// time in milliseconds, and then counts: in a stream that is in the order of time each ID is greater than those before,
-// which a journal need not look up.
+// deriveID makes the ID of a record from its place in its stream and from what it says. Like a UUIDv7 it begins with
+// the time in milliseconds, and then counts: in a stream that is in the order of time each ID is greater than those
+// before, which a journal need not look up.
 func deriveID(r *Record, index uint32) string {
 	place := binary.BigEndian.AppendUint32(nil, index)
 	id := hash(r.Stream, string(place), r.Type, r.Time.UTC().Format(time.RFC3339Nano), string(r.Data))
