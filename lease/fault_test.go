@@ -98,6 +98,20 @@ func (w *way) cut(down bool) {
 	w.mu.down = down
 }
 
+// loseAnswer has the next commit written, and its answer lost.
+func (w *way) loseAnswer() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mu.lose = 1
+}
+
+// setSkew puts the node's wall clock off.
+func (w *way) setSkew(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mu.skew = d
+}
+
 // hang stops every call until the returned function is called.
 func (w *way) hang() (resume func()) {
 	w.mu.Lock()

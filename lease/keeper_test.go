@@ -141,7 +141,7 @@ func TestARenewedLeaseStaysWhateverTheWallClocksSay(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			log := mem.Open()
 			a, b := start(t, log, "a"), start(t, log, "b")
-			a.way.mu.skew = skew // a's renewals look an hour old, or from the future
+			a.way.setSkew(skew) // a's renewals look an hour old, or from the future
 			l := a.acquire(t, "ledger")
 			ctx, cancel := context.WithTimeout(t.Context(), 20*ttl)
 			defer cancel()
@@ -401,19 +401,19 @@ func TestLostAnswersDoNoHarm(t *testing.T) {
 		log := mem.Open()
 		a := start(t, log, "a")
 		a.acquire(t, "warm")
-		a.way.mu.lose = 1 // the next commit is written, and its answer is lost
+		a.way.loseAnswer()
 		l := a.acquire(t, "ledger")
 		if l.Epoch() != 1 {
 			t.Errorf("acquired twice: epoch %d", l.Epoch())
 		}
 		for range 5 {
-			a.way.mu.lose = 1
+			a.way.loseAnswer()
 			pass(t, ttl)
 		}
 		if l.Err() != nil {
 			t.Errorf("lost: %v", l.Err())
 		}
-		a.way.mu.lose = 1
+		a.way.loseAnswer()
 		if err := l.Release(t.Context()); err != nil {
 			t.Error(err)
 		}
