@@ -15,6 +15,7 @@ import (
 	"os"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -38,7 +39,7 @@ func TestConformanceBehindAPooler(t *testing.T) {
 func conform(t *testing.T, url string, transactions bool) {
 	t.Helper()
 	var last atomic.Int64
-	journaltest.Run(t, func(testing.TB) journaltest.Harness {
+	journaltest.Run(t, func(t testing.TB) journaltest.Harness {
 		schema := fmt.Sprintf("v%d", last.Add(1))
 		open := func(t testing.TB) *journal.Log { return openLog(t, Config{URL: url, Schema: schema}) }
 		h := journaltest.Harness{
@@ -101,14 +102,14 @@ func hold(t testing.TB, url string) (release func()) {
 }
 
 // userTransactions are transactions with a table of the user's beside the journal.
-func userTransactions(t *testing.T, url, schema string) *journaltest.Transactions {
+func userTransactions(t testing.TB, url, schema string) *journaltest.Transactions {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	config.MaxConns = 4
-	config.MinConns = 0
+	config.MaxConnIdleTime, config.HealthCheckPeriod = time.Second, time.Second // a long run makes hundreds of pools
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
