@@ -29,7 +29,8 @@ type Config struct {
 	// [MinTTL] to [MaxTTL]. Shorter than 5 seconds, a slow disk alone can lose leases.
 	TTL time.Duration
 	// Poll is how often the next in a queue looks whether the lease is free; those behind look less often. A lease
-	// released elsewhere is acquired within about twice as long. 0 stands for 40 ms.
+	// released elsewhere is acquired within about twice as long; one released by this keeper, at once. Each look reads
+	// four records, and only those who wait look. 0 stands for 40 ms.
 	Poll time.Duration
 }
 

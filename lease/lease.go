@@ -5,7 +5,8 @@
 // A lease has a name, an owner and an epoch. The epoch rises with every change of owner and never goes back. It is the
 // version of a record in the journal, so a write can demand it: a [journal.Unit] with the lease's [journal.Fence] is
 // refused once somebody else has taken the lease over, however late it arrives. That check is what keeps data right.
-// The clocks only decide how soon a silent owner is replaced.
+// The clocks only decide how soon a silent owner is replaced. After a restore from a backup, see [journal.Log.Renew],
+// epochs go on a thousand million higher, so that none of the lost history comes back.
 //
 // A [Keeper] holds leases for one process. It keeps one session alive with one small write every third of the time to
 // live, however many leases it holds. Who wants a lease that is held waits in a queue, first come, first served. A
@@ -20,6 +21,7 @@ package lease
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"example.com/vidimus/internal/clock"
@@ -78,14 +80,20 @@ func (l *Lease) Release(ctx context.Context) error {
 // that owner Handover returns [journal.ErrNotFound] and the lease is released instead. Other errors are those of
 // [Lease.Release].
 func (l *Lease) Handover(ctx context.Context, successor string) error {
-	return l.giveUp(ctx, func(c Claim) error { return l.keeper.table.Handover(ctx, c, successor) })
+	return l.giveUp(ctx, func(c Claim) error {
+		err := l.keeper.table.Handover(ctx, c, successor)
+		if errors.Is(err, journal.ErrNotFound) {
+			err = errors.Join(err, l.keeper.table.release(ctx, c, exactly))
+		}
+		return err
+	})
 }
 
 func (l *Lease) giveUp(ctx context.Context, give func(Claim) error) error {
 	l.end(ErrReleased)
 	c := Claim{Name: l.name, Session: l.session.id, Ticket: l.ticket}
 	err := give(c)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrLost) {
 		l.keeper.owe(c)
 	}
 	l.keeper.forget(l)

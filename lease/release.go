@@ -63,10 +63,14 @@ func (v *view) without(c *Claim) []ticket {
 // with its next Acquire. It returns [ErrLost] when the claim does not hold the lease, and [journal.ErrNotFound] when no
 // session of that owner lives.
 func (t *Table) Handover(ctx context.Context, c Claim, successor string) error {
+	var to Claim
 	for range attemptsMax {
 		v, err := t.view(ctx, c.Name)
 		if err != nil {
 			return err
+		}
+		if to.Session != "" && exactly(v, &to) {
+			return nil // the answer to the attempt before was lost
 		}
 		if !v.grantedTo(&c) {
 			return fmt.Errorf("%w: %s is not held under session %s; nothing was handed over", ErrLost, c.Name, c.Session)
@@ -75,7 +79,7 @@ func (t *Table) Handover(ctx context.Context, c Claim, successor string) error {
 		if err != nil {
 			return err
 		}
-		to := Claim{Name: c.Name, Session: next.Session, Ticket: next.ID}
+		to = Claim{Name: c.Name, Session: next.Session, Ticket: next.ID}
 		writes := []journal.RecordWrite{v.put(leaseValue{Holder: next.Holder, Ticket: next.ID}), alive(next.Session)}
 		if rest := v.without(&to); len(rest) < len(v.queue) {
 			writes = append(writes, v.putQueue(rest))
@@ -132,11 +136,17 @@ func (t *Table) ForceRelease(ctx context.Context, name, by string) (journal.Epoc
 	if by == "" {
 		return 0, invalid("by", "is missing; say who releases the lease")
 	}
-	for range attemptsMax {
+	var first journal.Epoch
+	for i := range attemptsMax {
 		v, err := t.view(ctx, name)
+		if i == 0 && err == nil {
+			first = v.epoch
+		}
 		switch {
 		case err != nil:
 			return 0, err
+		case v.epoch != first:
+			return v.epoch, nil // released by the attempt before, or by others: who had it has it no more
 		case v.epoch == 0:
 			return 0, fmt.Errorf("%w: there is no lease %q", journal.ErrNotFound, name)
 		case v.held.Session == "":
