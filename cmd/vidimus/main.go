@@ -21,6 +21,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -51,6 +52,7 @@ type grammar struct {
 
 // app is what every verb works with.
 type app struct {
+	program  string // as it was called
 	in       io.Reader
 	out, err io.Writer
 	getenv   func(string) string
@@ -107,7 +109,10 @@ func newParser(g *grammar, a *app) *kong.Kong {
 }
 
 func newApp() *app {
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
+	a := &app{program: "vidimus", in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
+	if called := os.Args[0]; !filepath.IsAbs(called) {
+		a.program = called // as in bin/vidimus; `go run` calls by an absolute path that soon is gone
+	}
 	plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
 	if width, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
 		a.style.Colour, a.style.Width = !plain, width

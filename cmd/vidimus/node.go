@@ -196,10 +196,10 @@ func (a *app) welcome(url, db string) error {
 		"  curl -H 'Content-Type: application/json' " + url + "/vidimus.v1.JournalService/Page -d '{\"json\": true}'",
 		"",
 		"  export VIDIMUS_SERVER=" + url,
-		`  vidimus journal append order-7 '{"amount":42}' --type order.paid --expect exists`,
-		"  vidimus journal read --stream order-7",
-		"  vidimus journal follow",
-		"  vidimus lease list",
+		"  " + a.program + ` journal append order-7 '{"amount":42}' --type order.paid --expect exists`,
+		"  " + a.program + " journal read --stream order-7",
+		"  " + a.program + " journal follow",
+		"  " + a.program + " lease list",
 		"",
 	}
 	_, err := io.WriteString(a.out, strings.Join(lines, "\n")+"\n")

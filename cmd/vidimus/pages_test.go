@@ -65,7 +65,7 @@ func TestPagesTellLinesThatWork(t *testing.T) {
 func TestHelpAndWelcomeTellLinesThatWork(t *testing.T) {
 	t.Parallel()
 	var welcome bytes.Buffer
-	a := &app{out: &welcome}
+	a := &app{program: "vidimus", out: &welcome}
 	if err := a.welcome("http://127.0.0.1:7420", "vidimus-data/main.db"); err != nil {
 		t.Fatal(err)
 	}
