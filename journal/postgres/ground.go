@@ -20,6 +20,7 @@ type ground struct {
 	base        journal.Position
 	end         journal.Position // of the journal, base or later: where the plan begins
 	streams     map[journal.Stream]*known
+	slab        []known // what streams points into
 	streamNames []journal.Stream
 	records     map[recordName]journal.Version
 	recordNames []recordName
@@ -59,18 +60,38 @@ func (g *ground) Record(kind, key string) (journal.Version, error) {
 // Match implements [plan.Facts].
 func (g *ground) Match(c *journal.Condition) (journal.Position, error) { return g.matches[c], nil }
 
+// reset makes room for a batch.
+func (g *ground) reset(base journal.Position, units []*journal.Unit) {
+	appends := 0
+	for _, u := range units {
+		appends += len(u.Appends)
+	}
+	*g = ground{
+		base:        base,
+		end:         base,
+		streams:     make(map[journal.Stream]*known, appends),
+		slab:        make([]known, 0, appends),
+		streamNames: make([]journal.Stream, 0, appends),
+		records:     map[recordName]journal.Version{},
+		matches:     map[*journal.Condition]journal.Position{},
+	}
+}
+
+// add puts a stream on the ground.
+func (g *ground) add(s journal.Stream) *known {
+	g.slab = append(g.slab, known{}) // never grows: there is room for every append
+	k := &g.slab[len(g.slab)-1]
+	g.streams[s] = k
+	g.streamNames = append(g.streamNames, s)
+	return k
+}
+
 // survey gathers the ground for the units. What is not remembered it asks the database for, or guesses, if allowed:
 // that what a unit expects is so.
 func (s *store) survey(ctx context.Context, units []*journal.Unit, guess bool) error {
 	w := &s.writer
-	w.ground = ground{
-		base:    w.base,
-		end:     w.base,
-		streams: make(map[journal.Stream]*known, len(units)),
-		records: map[recordName]journal.Version{},
-		matches: map[*journal.Condition]journal.Position{},
-	}
 	g := &w.ground
+	g.reset(w.base, units)
 	g.recent = func(id int64, upTo journal.Version, n int) ([]plan.Seen, error) {
 		return s.recent(ctx, id, upTo, n)
 	}
@@ -110,9 +131,7 @@ func (s *store) survey(ctx context.Context, units []*journal.Unit, guess bool) e
 
 // recall puts a stream on the ground, and reports whether its head is remembered or guessed.
 func (w *writer) recall(a *journal.Append, guess bool) bool {
-	k := &known{}
-	w.ground.streams[a.Stream] = k
-	w.ground.streamNames = append(w.ground.streamNames, a.Stream)
+	k := w.ground.add(a.Stream)
 	if w.memory.Knows(a.Stream) {
 		k.head, _ = w.memory.Head(a.Stream) // in memory, so it cannot fail
 		k.id = w.ids[a.Stream]

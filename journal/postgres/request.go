@@ -41,7 +41,7 @@ func (g *ground) encode(p *params, b *plan.Batch, log string, epoch int64) {
 }
 
 func (g *ground) encodeStreams(p *params) {
-	var present []int64
+	present := make([]int64, 0, len(g.streamNames))
 	absent := make([]string, 0, len(g.created))
 	for _, name := range g.created {
 		absent = append(absent, string(name))

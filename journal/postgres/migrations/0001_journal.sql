@@ -157,8 +157,12 @@ as $$
 declare
   v_log   text;
   v_epoch bigint;
+  v_moved bigint;
 begin
-  perform pg_advisory_xact_lock({{lock}});
+  -- Expressions are cheaper than statements: the lock is free most of the time.
+  if not pg_try_advisory_xact_lock({{lock}}) then
+    perform pg_advisory_xact_lock({{lock}});
+  end if;
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'commit needs READ COMMITTED' using errcode = 'VD008',
       hint = 'ALTER ROLE the node''s role SET default_transaction_isolation = ''read committed''.';
@@ -169,8 +173,7 @@ begin
   if current_setting('synchronous_commit') = 'off' then
     perform set_config('synchronous_commit', 'on', true);
   end if;
-  select l.id, l.epoch, p.last_value, s.last_value into v_log, v_epoch, last, first_stream
-    from log l, positions p, stream_ids s;
+  select l.id, l.epoch, p.last_value into v_log, v_epoch, last from log l, positions p;
   stale := false;
   too_far := false;
   if v_log <> p_log or v_epoch <> p_epoch or last < p_base then
@@ -218,9 +221,10 @@ begin
   end if;
 
   if p_new > 0 then
+    select s.last_value into first_stream from stream_ids s;
     insert into streams (id, name)
       select first_stream + n.o, n.name from unnest(p_absent[1:p_new]) with ordinality n (name, o);
-    perform setval('stream_ids', first_stream + p_new);
+    v_moved := setval('stream_ids', first_stream + p_new);
   end if;
   if cardinality(e_id) > 0 then
     insert into events (position, stream, version, time, schema, id, newest, type, tags, meta, data)
@@ -228,8 +232,8 @@ begin
         e.version, e.time, e.schema, e.id, e.newest, e.type, e.tags::text[], e.meta, e.data
       from unnest(e_stream, e_version, e_time, e_schema, e_id, e_newest, e_type, e_tags, e_meta, e_data)
         with ordinality e (stream, version, time, schema, id, newest, type, tags, meta, data, o);
-    perform setval('positions', last + cardinality(e_id)),
-      pg_notify({{channel}}, (last + cardinality(e_id))::text);
+    v_moved := setval('positions', last + cardinality(e_id));
+    perform pg_notify({{channel}}, v_moved::text);
   end if;
   if cardinality(w_kind) > 0 then
     insert into records as r (kind, key, version, due, value)
