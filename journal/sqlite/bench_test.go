@@ -59,6 +59,64 @@ func (r *rawFile) Commit(_ context.Context, units []*journal.Unit) ([]journal.Ou
 	return outcomes, datasync(r.f)
 }
 
+// usual is a Store with the schema that everybody writes: each event found by stream and version, and by id.
+type usual struct {
+	journal.Store
+	c    *conn
+	last int64
+}
+
+func newUsual(b *testing.B) *journal.Log {
+	s := &store{path: filepath.Join(b.TempDir(), "usual.db"), tuning: tuning{}.withDefaults()}
+	c, err := s.connect(b.Context())
+	if err == nil {
+		err = c.Exec("CREATE TABLE events(position INTEGER PRIMARY KEY, stream TEXT NOT NULL, version INTEGER NOT NULL, " +
+			"id BLOB NOT NULL, type TEXT NOT NULL, schema INTEGER NOT NULL, time INTEGER NOT NULL, meta BLOB, data BLOB, " +
+			"UNIQUE(stream, version), UNIQUE(id)) STRICT")
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return journal.New(&usual{c: c})
+}
+
+func (u *usual) Close() error {
+	u.c.close()
+	return nil
+}
+
+func (u *usual) Commit(_ context.Context, units []*journal.Unit) ([]journal.Outcome, error) {
+	outcomes := make([]journal.Outcome, len(units))
+	return outcomes, u.c.writing(func() error {
+		st, err := u.c.statement("INSERT INTO events VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)")
+		if err != nil {
+			return err
+		}
+		for _, unit := range units {
+			a := &unit.Appends[0]
+			e := &a.Events[0]
+			u.last++
+			b := binder{st: st}
+			b.int(u.last)
+			b.text(string(a.Stream))
+			b.int(int64(a.Expect) + 1)
+			b.bytes(e.ID[:])
+			b.text(e.Type)
+			b.int(int64(e.Schema))
+			b.int(e.Time.UnixMicro())
+			b.bytes(e.Meta)
+			b.bytes(e.Data)
+			if b.err != nil {
+				return b.err
+			}
+			if err := st.Exec(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // appendAll appends b.N events from so many appenders, each over its own share of the streams.
 func appendAll(b *testing.B, log *journal.Log, appenders, streams int) {
 	b.Helper()
@@ -101,6 +159,9 @@ func BenchmarkAppend(b *testing.B) {
 			appendAll(b, start(b, filepath.Join(b.TempDir(), "j.db"), tuning{}), appenders, 10_000)
 		})
 	}
+	b.Run("usual/appenders=256", func(b *testing.B) {
+		appendAll(b, newUsual(b), 256, 10_000)
+	})
 	b.Run("sqlite/appenders=256/streams=1M", func(b *testing.B) {
 		appendAll(b, start(b, filepath.Join(b.TempDir(), "j.db"), tuning{}), 256, 1_000_000)
 	})

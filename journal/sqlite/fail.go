@@ -23,10 +23,10 @@ func (s *store) unavailable(doing string, err error) error {
 	return fmt.Errorf("%w: cannot %s %s: %w; %s", journal.ErrUnavailable, doing, s.path, err, s.remedy(err))
 }
 
-// uncertain says that the last step of a commit failed. A disk without space is an exception: the mark that makes
-// a commit valid is written last, and could not be.
+// uncertain says that the last step of a commit failed. A disk that refuses the write for want of space or rights is
+// an exception: the mark that makes a commit valid is written last, and could not be.
 func (s *store) uncertain(err error) error {
-	if errors.Is(err, sqlite3.BUSY) || s.full(err) {
+	if errors.Is(err, sqlite3.BUSY) || errors.Is(err, sqlite3.READONLY) || s.full(err) {
 		return s.unavailable("write to", err)
 	}
 	return fmt.Errorf("%w: %s failed while a commit was made durable: %w; commit the same units again, and %s",

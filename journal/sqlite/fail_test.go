@@ -26,7 +26,7 @@ func TestAFailingDiskIsReportedAndSurvived(t *testing.T) {
 		remedy string
 	}{
 		{"full", simdisk.Write, sqlite3.FULL, journal.ErrUnavailable, "free space"},
-		{"read-only", simdisk.Write, sqlite3.READONLY, journal.ErrUncertain, "writable"},
+		{"read-only", simdisk.Write, sqlite3.READONLY, journal.ErrUnavailable, "writable"},
 		{"broken on write", simdisk.Write, sqlite3.IOERR_WRITE, journal.ErrUncertain, "check the disk"},
 		{"broken on sync", simdisk.Sync, sqlite3.IOERR_FSYNC, journal.ErrUncertain, "check the disk"},
 	} {

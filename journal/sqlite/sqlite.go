@@ -34,7 +34,7 @@ type Config struct {
 // Limits of a store.
 const (
 	busyTimeout     = 5 * time.Second // how long a commit waits for a foreign transaction on the file
-	rememberedHeads = 1 << 18         // ends of streams in memory, about 150 bytes each
+	rememberedHeads = 1 << 20         // ends of streams in memory, about 150 bytes each
 	walLimit        = 64 << 20        // the WAL shrinks to this after a long reader
 )
 
