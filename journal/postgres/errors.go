@@ -45,8 +45,10 @@ func Error(err error) error {
 	if ours := fromServer(pg); ours != nil {
 		return ours
 	}
-	if pg.Code == "23505" && (strings.HasPrefix(pg.ConstraintName, "events_") ||
-		strings.HasPrefix(pg.ConstraintName, "streams_") || strings.HasPrefix(pg.ConstraintName, "records_")) {
+	if pg.SeverityUnlocalized != "ERROR" { // the session ended, perhaps after the commit
+		return fmt.Errorf("%w: %w", journal.ErrUncertain, err)
+	}
+	if pg.Code == "23505" && strings.Contains(pg.Where, "sequence_staged()") {
 		return fmt.Errorf("%w: somebody else wrote to the same stream or record after this transaction's snapshot "+
 			"was taken; run the transaction again (%w)", journal.ErrConflict, err)
 	}

@@ -24,7 +24,8 @@ type Transaction struct {
 // [DefaultSchema].
 //
 // Units are staged now, and checked and sequenced inside COMMIT, so a transaction that is slow holds up nobody, and one
-// that is rolled back leaves nothing. When a check fails, COMMIT fails and the transaction is rolled back; [Error]
+// that is rolled back leaves nothing. SET CONSTRAINTS ALL IMMEDIATE does it earlier, and then holds up everybody until
+// the transaction ends. When a check fails, COMMIT fails and the transaction is rolled back; [Error]
 // says why in the journal's words. The events are in the journal's order where COMMIT put them, and they are as durable
 // as the transaction: synchronous_commit is turned on for it.
 //
