@@ -21,7 +21,7 @@ func (b *Batch) duplicate(u *journal.Unit) (out journal.Outcome, known bool, err
 			res.Versions = append(res.Versions, 0)
 			continue
 		}
-		at, known, err := b.find(a)
+		at, known, err := b.find(a, b.checked.heads[i])
 		if err != nil {
 			return journal.Outcome{}, false, err
 		}
@@ -45,8 +45,10 @@ func (b *Batch) duplicate(u *journal.Unit) (out journal.Outcome, known bool, err
 	case missing > 0:
 		return reused(&u.Appends[0]), true, nil
 	}
-	if err := b.checkedVersions(u, res.Versions); err != nil {
-		return journal.Outcome{}, false, err
+	for i := range u.Appends {
+		if len(u.Appends[i].Events) == 0 { // a stream that was only checked is where it is now
+			res.Versions[i] = b.checked.heads[i].Version
+		}
 	}
 	return journal.Outcome{Result: res}, true, nil
 }
@@ -56,36 +58,17 @@ func reused(a *journal.Append) journal.Outcome {
 		"the same unit; use NewID for new events and repeat a unit only whole", journal.ErrIDReused, a.Stream)}
 }
 
-// checkedVersions fills in the streams that the unit only checked: they are where they are now.
-func (b *Batch) checkedVersions(u *journal.Unit, versions []journal.Version) error {
-	for i := range u.Appends {
-		if len(u.Appends[i].Events) > 0 {
-			continue
-		}
-		h, err := b.head(u.Appends[i].Stream)
-		if err != nil {
-			return err
-		}
-		versions[i] = h.Version
-	}
-	return nil
-}
-
-// find searches the stream for the append's events. It returns where the last of them is; known without a version
+// find searches the append's stream, which ends at h, for its events. It returns where the last of them is; known without a version
 // means that only some are there, or not in one row.
-func (b *Batch) find(a *journal.Append) (last Seen, known bool, err error) {
-	h, err := b.head(a.Stream)
-	if err != nil || h.Version == 0 {
-		return Seen{}, false, err
-	}
+func (b *Batch) find(a *journal.Append, h Head) (last Seen, known bool, err error) {
 	fresh := true
 	for i := range a.Events {
 		fresh = fresh && a.Events[i].ID.Compare(h.Newest) > 0
 	}
-	if fresh {
+	if fresh || h.Version == 0 {
 		return Seen{}, false, nil // the usual case: newer than everything in the stream
 	}
-	recent, err := b.recent(a.Stream, journal.Window+len(a.Events)-1)
+	recent, err := b.recent(a.Stream, h, journal.Window+len(a.Events)-1)
 	if err != nil {
 		return Seen{}, false, err
 	}
@@ -107,13 +90,14 @@ func (b *Batch) find(a *journal.Append) (last Seen, known bool, err error) {
 	return last, known, nil
 }
 
-// recent returns the last n events of a stream, planned and committed, the newest first.
-func (b *Batch) recent(s journal.Stream, n int) ([]Seen, error) {
-	planned := b.rowsOf[s]
-	out := make([]Seen, 0, min(len(planned), n))
-	for i := len(planned) - 1; i >= 0 && len(out) < n; i-- {
-		r := &b.Rows[planned[i]]
+// recent returns the last n events of a stream that ends at h, planned and committed, the newest first.
+func (b *Batch) recent(s journal.Stream, h Head, n int) ([]Seen, error) {
+	var out []Seen
+	first := b.last - journal.Position(len(b.Rows)) + 1
+	for at := h.Position; at >= first && at > 0 && len(out) < n; {
+		r := &b.Rows[at-first]
 		out = append(out, Seen{r.ID, r.Version, r.Position})
+		at = r.Prev
 	}
 	if len(out) == n {
 		return out, nil

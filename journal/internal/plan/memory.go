@@ -89,15 +89,15 @@ func (m *Memory) Saw(s journal.Stream, h Head, e Seen) {
 func (m *Memory) Apply(b *Batch) {
 	for s, h := range b.Heads {
 		m.heads.put(s, h)
-		known, ok := m.recent.get(s)
-		if !ok {
-			continue
+	}
+	if m.recent.empty() {
+		return
+	}
+	for i := range b.Rows {
+		r := &b.Rows[i]
+		if known, ok := m.recent.get(r.Stream); ok {
+			m.recent.put(r.Stream, remember(known, Seen{r.ID, r.Version, r.Position}))
 		}
-		for _, i := range b.rowsOf[s] {
-			r := &b.Rows[i]
-			known = remember(known, Seen{r.ID, r.Version, r.Position})
-		}
-		m.recent.put(s, known)
 	}
 }
 
@@ -139,6 +139,8 @@ func (c *cache[V]) get(s journal.Stream) (V, bool) {
 	}
 	return v, ok
 }
+
+func (c *cache[V]) empty() bool { return len(c.young)+len(c.previous) == 0 }
 
 func (c *cache[V]) put(s journal.Stream, v V) {
 	if len(c.young) >= max(1, c.limit/2) {

@@ -77,7 +77,6 @@ type Batch struct {
 
 	facts   Facts
 	last    journal.Position
-	rowsOf  map[journal.Stream][]int // indices into Rows
 	records map[recordName]journal.Version
 	checked struct { // what the unit being added found, for each of its streams and records
 		heads    []Head
@@ -90,8 +89,7 @@ type recordName struct{ kind, key string }
 // New starts a plan for a journal that ends at last.
 func New(facts Facts, last journal.Position) *Batch {
 	return &Batch{
-		facts: facts, last: last, Heads: map[journal.Stream]Head{},
-		rowsOf: map[journal.Stream][]int{}, records: map[recordName]journal.Version{},
+		facts: facts, last: last, Heads: map[journal.Stream]Head{}, records: map[recordName]journal.Version{},
 	}
 }
 
@@ -101,6 +99,9 @@ func (b *Batch) Last() journal.Position { return b.last }
 // Add decides one unit. The error is that of the facts, and ends the plan; what the unit's caller did wrong is in the
 // outcome.
 func (b *Batch) Add(u *journal.Unit) (journal.Outcome, error) {
+	if err := b.look(u); err != nil {
+		return journal.Outcome{}, err
+	}
 	if out, known, err := b.duplicate(u); known || err != nil {
 		return out, err
 	}
@@ -115,11 +116,19 @@ func (b *Batch) Add(u *journal.Unit) (journal.Outcome, error) {
 	return journal.Outcome{Result: b.apply(u)}, nil
 }
 
-func (b *Batch) head(s journal.Stream) (Head, error) {
-	if h, ok := b.Heads[s]; ok {
-		return h, nil
+// look finds out where the unit's streams are, once for all that follows.
+func (b *Batch) look(u *journal.Unit) (err error) {
+	b.checked.heads = b.checked.heads[:0]
+	for i := range u.Appends {
+		h, ok := b.Heads[u.Appends[i].Stream]
+		if !ok {
+			if h, err = b.facts.Head(u.Appends[i].Stream); err != nil {
+				return err
+			}
+		}
+		b.checked.heads = append(b.checked.heads, h)
 	}
-	return b.facts.Head(s)
+	return nil
 }
 
 func (b *Batch) record(kind, key string) (journal.Version, error) {
@@ -148,17 +157,11 @@ func (b *Batch) checkFences(u *journal.Unit) (refusal, err error) {
 }
 
 func (b *Batch) checkStreams(u *journal.Unit) (refusal, err error) {
-	b.checked.heads = b.checked.heads[:0]
 	for i := range u.Appends {
 		a := &u.Appends[i]
-		h, err := b.head(a.Stream)
-		if err != nil {
-			return nil, err
+		if at := b.checked.heads[i].Version; !a.Expect.Holds(at) {
+			return &journal.ConflictError{Name: string(a.Stream), Expect: a.Expect, Actual: at}, nil
 		}
-		if !a.Expect.Holds(h.Version) {
-			return &journal.ConflictError{Name: string(a.Stream), Expect: a.Expect, Actual: h.Version}, nil
-		}
-		b.checked.heads = append(b.checked.heads, h)
 	}
 	return nil, nil
 }
@@ -237,7 +240,6 @@ func (b *Batch) insert(s journal.Stream, h Head, e *journal.EventData) Head {
 	if h.Version > 0 && h.Version%Stride == 0 {
 		skip = h.Position
 	}
-	b.rowsOf[s] = append(b.rowsOf[s], len(b.Rows))
 	b.Rows = append(b.Rows, Row{
 		EventData: e, Stream: s, Version: h.Version + 1, Position: b.last, Prev: h.Position, Skip: skip,
 	})
