@@ -170,6 +170,7 @@ func (s *store) fetchHeads(ctx context.Context, cold []string) error {
 		e := readEnd(r)
 		k := w.ground.streams[e.name]
 		k.id, k.head = e.stream, e.head
+		w.ground.end = max(w.ground.end, e.head.Position) // what is planned comes after all that is known
 		w.know(e.name, e.stream)
 		w.memory.Learn(e.name, e.head)
 	})

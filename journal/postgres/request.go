@@ -64,6 +64,7 @@ func (g *ground) encodeRows(p *params, b *plan.Batch) {
 	n := len(b.Rows)
 	refs := make([]int64, n)
 	older := make([]journal.ID, n) // the greatest id, where that is of an older event
+	anyOlder, anyTags := false, false
 	for i := range b.Rows {
 		r := &b.Rows[i]
 		k := g.streams[r.Stream]
@@ -76,8 +77,9 @@ func (g *ground) encodeRows(p *params, b *plan.Batch) {
 		if r.ID.Compare(k.newest) > 0 {
 			k.newest = r.ID
 		} else {
-			older[i] = k.newest
+			older[i], anyOlder = k.newest, true
 		}
+		anyTags = anyTags || len(r.Tags) > 0
 	}
 	column := func(element, whole uint32, each func(i int, r *plan.Row)) {
 		p.array(element, n)
@@ -91,15 +93,17 @@ func (g *ground) encodeRows(p *params, b *plan.Batch) {
 	column(pgtype.TimestamptzOID, pgtype.TimestamptzArrayOID, func(_ int, r *plan.Row) { p.elementTime(r.Time) })
 	column(pgtype.Int4OID, pgtype.Int4ArrayOID, func(_ int, r *plan.Row) { p.elementInt4(r.Schema) })
 	column(pgtype.UUIDOID, pgtype.UUIDArrayOID, func(_ int, r *plan.Row) { p.elementID(r.ID) })
-	column(pgtype.UUIDOID, pgtype.UUIDArrayOID, func(i int, _ *plan.Row) {
-		if older[i] == (journal.ID{}) {
-			p.elementNull()
-		} else {
-			p.elementID(older[i])
-		}
-	})
+	if !anyOlder {
+		p.none(pgtype.UUIDArrayOID)
+	} else {
+		column(pgtype.UUIDOID, pgtype.UUIDArrayOID, func(i int, _ *plan.Row) { p.elementIDOrNull(older[i]) })
+	}
 	column(pgtype.TextOID, pgtype.TextArrayOID, func(_ int, r *plan.Row) { p.elementText(r.Type) })
-	column(pgtype.TextOID, pgtype.TextArrayOID, func(_ int, r *plan.Row) { p.elementTags(r.Tags) })
+	if !anyTags {
+		p.none(pgtype.TextArrayOID)
+	} else {
+		column(pgtype.TextOID, pgtype.TextArrayOID, func(_ int, r *plan.Row) { p.elementTags(r.Tags) })
+	}
 	column(pgtype.ByteaOID, pgtype.ByteaArrayOID, func(_ int, r *plan.Row) { p.elementBytes(r.Meta) })
 	column(pgtype.ByteaOID, pgtype.ByteaArrayOID, func(_ int, r *plan.Row) { p.elementBytes(r.Data) })
 }

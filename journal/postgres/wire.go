@@ -23,15 +23,21 @@ const epochMicro = 946_684_800_000_000
 // params collects the parameters of one statement. Its buffer is used again for the next one.
 type params struct {
 	buf    []byte
-	ends   []int // where each parameter ends in buf; negative is null
+	ends   []int // where each parameter ends in buf
+	null   bool  // the parameter at hand
+	nulls  []bool
 	oids   []uint32
 	values [][]byte
 }
 
-func (p *params) reset() { p.buf, p.ends, p.oids = p.buf[:0], p.ends[:0], p.oids[:0] }
+func (p *params) reset() {
+	p.buf, p.ends, p.nulls, p.oids = p.buf[:0], p.ends[:0], p.nulls[:0], p.oids[:0]
+}
 
 func (p *params) end(oid uint32) {
 	p.ends = append(p.ends, len(p.buf))
+	p.nulls = append(p.nulls, p.null)
+	p.null = false
 	p.oids = append(p.oids, oid)
 }
 
@@ -39,9 +45,12 @@ func (p *params) end(oid uint32) {
 func (p *params) list() [][]byte {
 	p.values = p.values[:0]
 	at := 0
-	for _, end := range p.ends {
-		p.values = append(p.values, p.buf[at:end:end])
-		at = end
+	for i, end := range p.ends {
+		value := p.buf[at:end:end]
+		if p.nulls[i] {
+			value = nil
+		}
+		p.values, at = append(p.values, value), end
 	}
 	return p.values
 }
@@ -66,19 +75,24 @@ func (p *params) time(t time.Time) {
 	p.end(pgtype.TimestamptzOID)
 }
 
-// array begins an array of n elements; as many elements must follow, then end.
+// array begins an array of n elements; as many elements must follow, then end. An empty one becomes null, which costs
+// the server less to read.
 func (p *params) array(element uint32, n int) {
-	dimensions := uint32(1)
 	if n == 0 {
-		dimensions = 0
+		p.null = true
+		return
 	}
-	p.buf = binary.BigEndian.AppendUint32(p.buf, dimensions)
+	p.buf = binary.BigEndian.AppendUint32(p.buf, 1) // dimensions
 	p.buf = binary.BigEndian.AppendUint32(p.buf, 1) // there may be nulls
 	p.buf = binary.BigEndian.AppendUint32(p.buf, element)
-	if n > 0 {
-		p.buf = binary.BigEndian.AppendUint32(p.buf, uint32(n))
-		p.buf = binary.BigEndian.AppendUint32(p.buf, 1) // the lower bound
-	}
+	p.buf = binary.BigEndian.AppendUint32(p.buf, uint32(n))
+	p.buf = binary.BigEndian.AppendUint32(p.buf, 1) // the lower bound
+}
+
+// none is a null.
+func (p *params) none(oid uint32) {
+	p.null = true
+	p.end(oid)
 }
 
 func (p *params) elementInt8(v int64) {
@@ -105,6 +119,14 @@ func (p *params) elementDue(t time.Time) {
 func (p *params) elementID(id journal.ID) {
 	p.buf = binary.BigEndian.AppendUint32(p.buf, 16)
 	p.buf = append(p.buf, id[:]...)
+}
+
+func (p *params) elementIDOrNull(id journal.ID) {
+	if id == (journal.ID{}) {
+		p.elementNull()
+		return
+	}
+	p.elementID(id)
 }
 
 func (p *params) elementText(s string) {
