@@ -20,7 +20,8 @@ type Claim struct {
 	// Session is the claimant's session.
 	Session string
 	// Ticket tells several claims of one session apart. A claim that is repeated with the same ticket is the same
-	// claim. It may be empty where a session claims each lease only once at a time.
+	// claim. It may be empty where a session claims each lease only once at a time, and has at most [journal.MaxName]
+	// bytes.
 	Ticket string
 	// Wait puts the claim into the queue when the lease is not free. Repeat the claim to learn when it is granted;
 	// one that is not repeated within its session's TTL once it is first and the lease is free loses its place.
@@ -38,6 +39,9 @@ func (t *Table) Acquire(ctx context.Context, c Claim) (journal.Epoch, error) {
 
 // acquire also returns the ticket that the lease was granted to: empty when it was handed over.
 func (t *Table) acquire(ctx context.Context, c Claim) (journal.Epoch, string, error) {
+	if len(c.Ticket) > journal.MaxName {
+		return 0, "", invalid("ticket", "has %d bytes, the limit is %d", len(c.Ticket), journal.MaxName)
+	}
 	for range attemptsMax {
 		me, err := t.session(ctx, c.Session)
 		if err != nil {

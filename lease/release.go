@@ -91,7 +91,8 @@ func (t *Table) Handover(ctx context.Context, c Claim, successor string) error {
 	return busy("lease", c.Name)
 }
 
-// successor finds the first place in the queue that an owner has, or else the owner's newest session.
+// successor finds the first place in the queue that an owner has, or else the owner's newest session, of the holder's
+// own group if it has one there: somebody else may go by the same name elsewhere.
 func (t *Table) successor(ctx context.Context, v *view, owner string) (ticket, error) {
 	for _, k := range v.queue {
 		if k.Owner != owner {
@@ -106,13 +107,18 @@ func (t *Table) successor(ctx context.Context, v *view, owner string) (ticket, e
 		}
 	}
 	var found Session
+	own := groupOf(v.held.Session)
 	for after := ""; ; {
 		page, err := t.Sessions(ctx, "", after, 0)
 		if err != nil {
 			return ticket{}, err
 		}
 		for _, s := range page {
-			if s.Owner == owner && s.Started.After(found.Started) {
+			if s.Owner != owner {
+				continue
+			}
+			near, later := s.Group == own, s.Started.After(found.Started)
+			if found.ID == "" || near == (found.Group == own) && later || near && found.Group != own {
 				found = s
 			}
 		}

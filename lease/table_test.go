@@ -240,3 +240,32 @@ func TestAStoppedContextStopsAStep(t *testing.T) {
 		t.Errorf("got %v, want canceled", err)
 	}
 }
+
+func TestAHandoverStaysInTheGroup(t *testing.T) {
+	t.Parallel()
+	table := lease.NewTable(mem.Open())
+	begin := func(owner, group string) lease.Session {
+		s, err := table.Start(t.Context(), lease.Session{Owner: owner, Group: group})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	a, b := begin("a", "node"), begin("b", "node")
+	begin("b", "elsewhere") // later, by the same name
+	claim := lease.Claim{Name: "ledger", Session: a.ID}
+	if _, err := table.Acquire(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Handover(t.Context(), claim, "b"); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := table.Look(t.Context(), "ledger"); err != nil || info.Holder.Session != b.ID {
+		t.Fatalf("held by %+v, %v, want session %s", info.Holder, err, b.ID)
+	}
+	claim.Session = b.ID
+	claim.Ticket = strings.Repeat("x", journal.MaxName+1)
+	if _, err := table.Acquire(t.Context(), claim); !errors.Is(err, journal.ErrInvalid) {
+		t.Fatalf("a long ticket: %v, want invalid", err)
+	}
+}
