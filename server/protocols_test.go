@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -175,6 +176,35 @@ func TestUnknownFieldsOfAWriteAreRefused(t *testing.T) {
 	_, err := c.Append(t.Context(), &pb.AppendRequest{Appends: []*pb.Append{a}})
 	if connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "appends[0]") {
 		t.Fatalf("got %v, want invalid_argument naming appends[0]", err)
+	}
+}
+
+func TestUnknownFieldsOfAnyCallAreRefused(t *testing.T) {
+	t.Parallel()
+	n := start(t, server.Config{})
+	for _, procedure := range []string{
+		"/vidimus.v1.JournalService/AppendMany", "/vidimus.v1.TokenService/CreateToken",
+		"/vidimus.v1.LeaseService/StartSession", "/vidimus.v1.JournalService/Page",
+	} {
+		status, body := n.post(t, procedure, n.token(t, "admin"), "\xf8\x07\x01", "Content-Type", "application/proto")
+		if status != http.StatusBadRequest || !strings.Contains(body, "does not know") {
+			t.Errorf("%s: answered %d %s, want 400", procedure, status, body)
+		}
+	}
+}
+
+func TestRefusalsStaySmall(t *testing.T) {
+	t.Parallel()
+	n := start(t, server.Config{Open: true})
+	long := strings.Repeat("x", 1<<20)
+	for procedure, body := range map[string]string{
+		"Append": `{"appends":[{"stream":"a","expect":"` + long + `"}]}`,
+		"Head":   `{"` + long + `":1}`,
+	} {
+		status, answer := n.post(t, "/vidimus.v1.JournalService/"+procedure, "", body)
+		if status != http.StatusBadRequest || len(answer) > 64<<10 {
+			t.Errorf("%s: answered %d with %d bytes, want 400 with few", procedure, status, len(answer))
+		}
 	}
 }
 

@@ -128,6 +128,7 @@ func New(c Config) (*Server, error) {
 		connect.WithRecover(s.recovered),
 		connect.WithReadMaxBytes(bodyMax),
 		connect.WithCompressMinBytes(compressMin),
+		connect.WithCodec(wire.Binary{}),
 		connect.WithCodec(wire.Codec{Type: "json"}),
 		connect.WithCodec(wire.Codec{Type: "json; charset=utf-8"}),
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"connectrpc.com/connect"
 
@@ -158,7 +159,21 @@ func Detail(err error, ids []string) *pb.ErrorDetail {
 	case errors.As(err, &denied):
 		d.Name, d.Problem = denied.Right, denied.Remedy
 	}
+	for _, text := range []*string{&d.Message, &d.Field, &d.Problem, &d.Name} {
+		*text = clip(*text)
+	}
 	return d
+}
+
+// textMax is how many bytes of a text an error carries. Errors quote what they refuse, which may be a whole request,
+// and some protocols send them in headers.
+const textMax = 4 << 10
+
+func clip(text string) string {
+	if len(text) <= textMax {
+		return text
+	}
+	return strings.ToValidUTF8(text[:textMax], "") + "..."
 }
 
 // FromError returns the error that a server sent, such that errors.Is and errors.As find in it what the server had. An

@@ -53,17 +53,35 @@ func (Codec) Unmarshal(data []byte, m any) error {
 	if !ok {
 		return fmt.Errorf("%T is no message", m)
 	}
-	if len(data) == 0 {
+	switch {
+	case len(data) == 0:
 		return errors.New("the body is empty; send a JSON object, {} at the least")
+	case !utf8.Valid(data):
+		return errors.New("the body is not UTF-8; encode it so, and send other bytes in base64 (data, meta, value)")
 	}
-	if bytes.Contains(data, []byte(`"json"`)) || bytes.Contains(data, []byte(`Json"`)) ||
-		bytes.Contains(data, []byte(`_json"`)) {
+	if mayLift(data) {
 		var err error
 		if data, err = lift(data); err != nil {
 			return err
 		}
 	}
-	return protojson.Unmarshal(data, message)
+	if bytes.Count(data, []byte{'{'}) > partsMax {
+		return errParts
+	}
+	if err := protojson.Unmarshal(data, message); err != nil {
+		return errors.New(clip(err.Error())) // it may quote the body
+	}
+	return nil
+}
+
+// mayLift reports whether a body may hold JSON in place. A name can also be written with escapes.
+func mayLift(data []byte) bool {
+	for _, sign := range []string{`"json"`, `Json"`, `_json"`, `\u00`} {
+		if bytes.Contains(data, []byte(sign)) {
+			return true
+		}
+	}
+	return false
 }
 
 // lifted names the fields that hold JSON in place, and those that hold the same as bytes.
@@ -87,6 +105,7 @@ func lift(data []byte) ([]byte, error) {
 	var out bytes.Buffer
 	var levels []level
 	for {
+		began := in.InputOffset()
 		token, err := in.Token()
 		if errors.Is(err, io.EOF) {
 			return out.Bytes(), nil
@@ -116,11 +135,8 @@ func lift(data []byte) ([]byte, error) {
 			out.WriteRune(rune(d))
 			continue
 		}
-		text, err := json.Marshal(token)
-		if err != nil {
-			return nil, err
-		}
-		out.Write(text)
+		// As it was written: what the decoder mends in silence, such as half a surrogate pair, is refused later.
+		out.Write(bytes.TrimLeft(data[began:in.InputOffset()], " \t\r\n,:"))
 	}
 }
 

@@ -9,11 +9,14 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"example.com/vidimus/journal"
 	"example.com/vidimus/server/internal/wire"
@@ -180,5 +183,55 @@ func TestEveryDetailComesBack(t *testing.T) {
 	}
 	if got := wire.FromDetail(&pb.ErrorDetail{Reason: "OF_THE_FUTURE", Message: "m"}); got == nil || got.Error() != "m" {
 		t.Errorf("a reason of the future came back as %v", got)
+	}
+}
+
+func TestARequestHasSoManyParts(t *testing.T) {
+	t.Parallel()
+	const most = 1 << 17
+	deep := []byte{}
+	for range 6000 { // a value in a list in a value ...
+		deep = protowire.AppendBytes(protowire.AppendTag(nil, 6, protowire.BytesType),
+			protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), deep))
+	}
+	for name, c := range map[string]struct {
+		n, inner int
+		refused  bool
+	}{"as many as may be": {most, 0, false}, "one too many": {most + 1, 0, true}, "within": {most / 2, 2, true}} {
+		part := append([]byte{0x1a, byte(2 * c.inner)}, bytes.Repeat([]byte{0x1a, 0}, c.inner)...) // appends, with events
+		err := wire.Binary{}.Unmarshal(bytes.Repeat(part, c.n), new(pb.AppendRequest))
+		if (err != nil) != c.refused {
+			t.Errorf("binary, %s: %v, want refused %v", name, err, c.refused)
+		}
+		text := strings.Repeat(`{"events":[`+strings.TrimSuffix(strings.Repeat(`{},`, c.inner), ",")+`]},`, c.n-1)
+		err = wire.Codec{}.Unmarshal([]byte(`{"appends":[`+strings.TrimSuffix(text, ",")+`]}`), new(pb.AppendRequest))
+		if (err != nil) != c.refused {
+			t.Errorf("JSON, %s: %v, want refused %v", name, err, c.refused)
+		}
+	}
+	if err := (wire.Binary{}).Unmarshal(bytes.Repeat(deep, 40), new(structpb.Value)); err == nil {
+		t.Error("many deep values were not refused")
+	}
+}
+
+func TestJSONInPlaceMendsNothingInSilence(t *testing.T) {
+	t.Parallel()
+	for text, refused := range map[string]bool{
+		`{"appends":[{"stream":"a-\u00e9\ud83d\ude00","events":[{"json":1}]}]}`: false,
+		"{\"appends\":[{\"stream\":\"a-\xff\",\"events\":[{\"json\":1}]}]}":     true,
+		`{"appends":[{"stream":"a-\ud800","events":[{"json":1}]}]}`:             true,
+		"{\"appends\":[{\"stream\":\"a\",\"events\":[{\"json\":\"\xff\"}]}]}":   true,
+	} {
+		if err := (wire.Codec{}).Unmarshal([]byte(text), new(pb.AppendRequest)); (err != nil) != refused {
+			t.Errorf("%s: %v, want refused %v", text, err, refused)
+		}
+	}
+	var m pb.AppendRequest
+	text := `{"appends":[{"events":[{"\u006ason" : 12345678901234567890 , "type":"x"}]}], "cell" : "c"}`
+	if err := (wire.Codec{}).Unmarshal([]byte(text), &m); err != nil {
+		t.Fatal(err)
+	}
+	if e := m.GetAppends()[0].GetEvents()[0]; string(e.GetData()) != "12345678901234567890" || e.GetType() != "x" {
+		t.Errorf("read %v, want all digits", e)
 	}
 }
