@@ -5,6 +5,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,6 +66,70 @@ func mayWrite(rights token.Rights, u *journal.Unit) error {
 		}
 	}
 	return nil
+}
+
+// blind takes out of an error what the caller may not know: the epoch of a lease that is not its own.
+func blind(rights token.Rights, err error) error {
+	var fenced *journal.FencedError
+	if !errors.As(err, &fenced) || mayAcquire(rights, fenced.Lease) == nil {
+		return err
+	}
+	return &journal.FencedError{Lease: fenced.Lease, Held: fenced.Held}
+}
+
+// shardLeases begins the names of the leases by which the nodes of a cell share its work.
+const shardLeases = "shard/"
+
+// mayAcquire checks the acquiring of a lease. Who holds a shard's lease without doing the shard's work stops it.
+func mayAcquire(rights token.Rights, name string) error {
+	if strings.HasPrefix(name, shardLeases) {
+		return needAdmin(rights)
+	}
+	return need(rights, token.Lease, name)
+}
+
+// span is a part of the leases: those whose names begin with begin, or the one with this very name.
+type span struct {
+	begin string
+	one   bool
+}
+
+// spans returns the leases below a prefix that may be listed, in order and each once.
+func spans(rights token.Rights, prefix string) []span {
+	if rights.All(token.Lease) {
+		return []span{{begin: prefix}}
+	}
+	var all []span
+	for _, r := range rights {
+		begin, wide := strings.CutSuffix(r.Pattern, "*")
+		switch {
+		case r.Verb != token.Lease:
+		case strings.HasPrefix(begin, prefix):
+			all = append(all, span{begin, !wide})
+		case wide && strings.HasPrefix(prefix, begin):
+			all = append(all, span{begin: prefix})
+		}
+	}
+	slices.SortFunc(all, func(a, b span) int {
+		if c := strings.Compare(a.begin, b.begin); c != 0 || a.one == b.one {
+			return c
+		} else if a.one {
+			return 1
+		}
+		return -1
+	})
+	apart := all[:0]
+	for _, s := range all {
+		if n := len(apart); n == 0 || !apart[n-1].holds(s) {
+			apart = append(apart, s)
+		}
+	}
+	return apart
+}
+
+// holds reports whether a span has all that another has.
+func (s span) holds(other span) bool {
+	return s == other || !s.one && strings.HasPrefix(other.begin, s.begin)
 }
 
 // served reports whether records of a kind are written through a service of their own, whatever the rights: an epoch

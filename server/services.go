@@ -102,7 +102,7 @@ func (l *leaseService) Acquire(ctx context.Context, m *pb.AcquireRequest) (*pb.A
 	if err != nil {
 		return nil, err
 	}
-	if err := need(v.rights, token.Lease, m.GetName()); err != nil {
+	if err := mayAcquire(v.rights, m.GetName()); err != nil {
 		return nil, err
 	}
 	if err := v.owns(m.GetSession()); err != nil {
@@ -158,18 +158,36 @@ func (l *leaseService) ListLeases(ctx context.Context, m *pb.ListLeasesRequest) 
 		return nil, err
 	}
 	limit := pageSize(int(m.GetLimit()))
-	infos, err := v.cell.leases.List(ctx, m.GetPrefix(), m.GetAfter(), limit)
-	if err != nil {
-		return nil, err
-	}
-	out := &pb.ListLeasesResponse{More: len(infos) == limit}
-	for i := range infos {
-		out.Last = infos[i].Name
-		if v.rights.Allow(token.Lease, infos[i].Name) {
+	out := &pb.ListLeasesResponse{}
+	for _, part := range spans(v.rights, m.GetPrefix()) {
+		infos, err := v.cell.list(ctx, part, m.GetAfter(), limit-len(out.Leases))
+		if err != nil {
+			return nil, err
+		}
+		for i := range infos {
+			out.Last = infos[i].Name
 			out.Leases = append(out.Leases, wire.Lease(&infos[i]))
+		}
+		if out.More = len(out.Leases) == limit; out.More {
+			break
 		}
 	}
 	return out, nil
+}
+
+// list returns at most limit leases of a span, behind a name.
+func (c *cell) list(ctx context.Context, s span, after string, limit int) ([]lease.Info, error) {
+	if !s.one {
+		return c.leases.List(ctx, s.begin, after, limit)
+	}
+	if s.begin <= after {
+		return nil, nil
+	}
+	info, err := c.leases.Look(ctx, s.begin)
+	if err != nil || info.Epoch == 0 {
+		return nil, err
+	}
+	return []lease.Info{info}, nil
 }
 
 type tokenService struct{ s *Server }

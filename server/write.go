@@ -44,7 +44,7 @@ func (j *journalService) Append(ctx context.Context, m *pb.AppendRequest) (*pb.A
 	}
 	res, err := v.cell.log.Commit(ctx, u)
 	if err != nil {
-		return nil, &madeIDs{err, ids}
+		return nil, &madeIDs{blind(v.rights, err), ids}
 	}
 	return wire.Result(&res, ids), nil
 }
@@ -75,6 +75,7 @@ func (j *journalService) AppendMany(ctx context.Context, m *pb.AppendManyRequest
 	}
 	out := &pb.AppendManyResponse{}
 	for i := range outcomes {
+		outcomes[i].Err = blind(v.rights, outcomes[i].Err)
 		out.Outcomes = append(out.Outcomes, j.outcome(ctx, &outcomes[i], ids[i]))
 	}
 	return out, nil
