@@ -75,7 +75,7 @@ func TestOpenRefusesWhatCannotWork(t *testing.T) {
 	t.Parallel()
 	at := pgtest.Open(t)
 	c := connect(t, at)
-	exec(t, c, "create role nobody login")
+	exec(t, c, "drop role if exists nobody; create role nobody login")
 	gone, err := url.Parse(at)
 	if err != nil {
 		t.Fatal(err)
