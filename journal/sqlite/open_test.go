@@ -28,11 +28,19 @@ func TestOpenRefusesWhatCannotBeRight(t *testing.T) {
 	newer := filepath.Join(dir, "newer.db")
 	_ = start(t, newer, tuning{}).Close()
 	execOn(t, newer, "UPDATE journal_log SET format = 99")
+	nonsense := filepath.Join(dir, "nonsense.db")
+	_ = start(t, nonsense, tuning{}).Close()
+	execOn(t, nonsense, "UPDATE journal_log SET format = -1")
+	headless := filepath.Join(dir, "headless.db")
+	_ = start(t, headless, tuning{}).Close()
+	execOn(t, headless, "DELETE FROM journal_log")
 	for _, c := range []struct {
 		name, path string
 		want       error
 		says       string
 	}{
+		{"a format that never was", nonsense, journal.ErrUnavailable, "damaged"},
+		{"without its row", headless, journal.ErrUnavailable, "damaged"},
 		{"no path", "", journal.ErrInvalid, "path"},
 		{"no folder", filepath.Join(dir, "none", "j.db"), journal.ErrInvalid, "create it first"},
 		{"a folder", dir, journal.ErrUnavailable, dir},

@@ -7,6 +7,8 @@ package sqlite
 import (
 	"fmt"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"example.com/vidimus/internal/ids"
 	"example.com/vidimus/journal"
 )
@@ -130,6 +132,9 @@ func (s *store) format(c *conn) (format int, empty bool, err error) {
 			format = int(r.int(0))
 			return nil
 		})
+		if err == nil && format < 1 {
+			err = fmt.Errorf("journal_log holds no format: %w", sqlite3.CORRUPT)
+		}
 		return format, false, err
 	case application != 0 && application != applicationID:
 		return 0, false, &journal.InvalidError{Field: "path", Problem: fmt.Sprintf(
