@@ -5,6 +5,7 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -168,6 +169,50 @@ func TestRemoteSaysWhatIsCertain(t *testing.T) {
 	}
 	if _, err := l.Commit(t.Context(), journal.Unit{Appends: []journal.Append{{}}}); !errors.Is(err, journal.ErrInvalid) {
 		t.Errorf("a unit that breaks a rule: %v, want invalid", err)
+	}
+}
+
+func TestRemoteTellsStrangersFromNodes(t *testing.T) {
+	t.Parallel()
+	n := start(t, server.Config{Open: true})
+	l, err := remote.New(remote.Config{URL: n.url + "/elsewhere"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = l.Head(t.Context())
+	_, errWrite := l.Append(t.Context(), "a-1", journal.Any, event("x", "{}"))
+	for _, err := range []error{err, errWrite} {
+		if err == nil || !strings.Contains(err.Error(), "check the address") || errors.Is(err, journal.ErrUncertain) {
+			t.Errorf("got %v, want to be told to check the address", err)
+		}
+	}
+}
+
+func TestAFullDiskFillsNoLog(t *testing.T) {
+	t.Parallel()
+	good := mem.Open()
+	var logged bytes.Buffer
+	n := start(t, server.Config{
+		Open: true, Logger: logTo(&logged),
+		Cells: map[string]*journal.Log{"main": journal.New(&failing{good.Store(), journal.ErrUnavailable})},
+	})
+	units := make([]journal.Unit, 100)
+	for i := range units {
+		events := []journal.EventData{event("x", "")}
+		units[i].Appends = []journal.Append{{Stream: "order-1", Expect: journal.Any, Events: events}}
+	}
+	l, err := remote.New(remote.Config{URL: n.url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.CommitMany(t.Context(), units); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(logged.String(), "\n"); lines != 1 || !strings.Contains(logged.String(), "units=100") {
+		t.Errorf("logged %d lines, want one for 100 units: %s", lines, logged.String())
 	}
 }
 

@@ -74,19 +74,25 @@ func (j *journalService) AppendMany(ctx context.Context, m *pb.AppendManyRequest
 		return nil, err
 	}
 	out := &pb.AppendManyResponse{}
+	failed, first := 0, error(nil)
 	for i := range outcomes {
-		outcomes[i].Err = blind(v.rights, outcomes[i].Err)
-		out.Outcomes = append(out.Outcomes, j.outcome(ctx, &outcomes[i], ids[i]))
+		o := &outcomes[i]
+		if o.Err = blind(v.rights, o.Err); o.Err != nil && !wire.Expected(o.Err) {
+			if failed++; failed == 1 {
+				first = o.Err
+			}
+		}
+		out.Outcomes = append(out.Outcomes, outcome(o, ids[i]))
+	}
+	if failed > 0 { // once: a full disk fails a thousand alike
+		j.s.config.Logger.ErrorContext(ctx, "units failed", "cell", v.cell.name, "units", failed, "first", first)
 	}
 	return out, nil
 }
 
-func (j *journalService) outcome(ctx context.Context, o *journal.Outcome, ids []string) *pb.AppendOutcome {
+func outcome(o *journal.Outcome, ids []string) *pb.AppendOutcome {
 	if o.Err == nil {
 		return &pb.AppendOutcome{Outcome: &pb.AppendOutcome_Result{Result: wire.Result(&o.Result, ids)}}
-	}
-	if !wire.Expected(o.Err) {
-		j.s.config.Logger.ErrorContext(ctx, "unit failed", "error", o.Err)
 	}
 	return &pb.AppendOutcome{Outcome: &pb.AppendOutcome_Error{Error: wire.Detail(o.Err, ids)}}
 }

@@ -179,7 +179,7 @@ func reading(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	if certain(err) {
-		return err
+		return stranger(err)
 	}
 	return fmt.Errorf("%w: the node cannot be reached or did not answer: %w", journal.ErrUnavailable, err)
 }
@@ -198,9 +198,14 @@ func writing(err error) error {
 	case errors.As(err, &network) && network.Op == "dial":
 		return fmt.Errorf("%w: the node cannot be reached: %w", journal.ErrUnavailable, err)
 	case certain(err):
-		return err
+		return stranger(err)
 	}
 	return fmt.Errorf("%w: the node's answer was lost; repeat the call as it is: %w", journal.ErrUncertain, err)
+}
+
+// stranger says that a refusal came from something else than a node.
+func stranger(err error) error {
+	return fmt.Errorf("the answer is not that of a node, so check the address, and what is on the way: %w", err)
 }
 
 // certain reports whether a refusal without a detail, as of a proxy on the way, means that nothing was done.
