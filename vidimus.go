@@ -43,7 +43,7 @@ type Node struct {
 }
 
 // Open joins the cell and takes the address, but does no work yet: see [Node.Run]. It returns the errors of
-// [cell.Open], [server.New] and [net.Listen].
+// [cell.Open], [server.New], [net.Listen] and [server.Server.MayListen].
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	c, err := cell.Open(ctx, cfg.Cell)
 	if err != nil {
@@ -62,6 +62,9 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	if n.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("%w; choose another address, or port 0 for a free one", err)
+	}
+	if err := n.server.MayListen(ctx, n.listener.Addr()); err != nil {
+		return nil, errors.Join(err, n.listener.Close())
 	}
 	return n, nil
 }

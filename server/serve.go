@@ -43,7 +43,7 @@ func (s *Server) ServeTLS(ctx context.Context, l net.Listener, c *tls.Config) er
 }
 
 func (s *Server) serve(ctx context.Context, l net.Listener, accept func(*http.Server, net.Listener) error) error {
-	if err := s.checkReach(ctx, l.Addr()); err != nil {
+	if err := s.MayListen(ctx, l.Addr()); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	drain, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -68,8 +68,9 @@ func (s *Server) serve(ctx context.Context, l net.Listener, accept func(*http.Se
 	return err
 }
 
-// checkReach keeps a server without authentication on its own machine.
-func (s *Server) checkReach(ctx context.Context, a net.Addr) error {
+// MayListen returns nil if [Server.Serve] takes an address, and otherwise why it refuses: it keeps a server without
+// authentication on its own machine. It also returns what [token.Book.Any] returns.
+func (s *Server) MayListen(ctx context.Context, a net.Addr) error {
 	if local(a) {
 		return nil
 	}
