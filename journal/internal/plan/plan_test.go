@@ -91,7 +91,8 @@ func decisions() []decision {
 		{
 			"records", recording(journal.RecordWrite{Kind: "note", Key: "n", Expect: 2},
 				journal.RecordWrite{Op: journal.Delete, Kind: "x", Key: "n", Expect: journal.Any}),
-			journal.Result{Position: 5, Versions: []journal.Version{4}, Records: []journal.Version{3, 0}}, nil,
+			journal.Result{Position: 5, Versions: []journal.Version{4}, Records: []journal.Version{3, 0}},
+			nil,
 		},
 		{
 			"stale record", recording(journal.RecordWrite{Kind: "note", Key: "n", Expect: 1}), refused,
