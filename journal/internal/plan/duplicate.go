@@ -58,8 +58,8 @@ func reused(a *journal.Append) journal.Outcome {
 		"the same unit; use NewID for new events and repeat a unit only whole", journal.ErrIDReused, a.Stream)}
 }
 
-// find searches the append's stream, which ends at h, for its events. It returns where the last of them is; known without a version
-// means that only some are there, or not in one row.
+// find searches the append's stream, which ends at h, for its events. It returns where the last of them is; known
+// without a version means that only some are there, or not in one row.
 func (b *Batch) find(a *journal.Append, h Head) (last Seen, known bool, err error) {
 	fresh := true
 	for i := range a.Events {
@@ -90,7 +90,8 @@ func (b *Batch) find(a *journal.Append, h Head) (last Seen, known bool, err erro
 	return last, known, nil
 }
 
-// recent returns the last n events of a stream that ends at h, planned and committed, the newest first.
+// recent returns the last n events of a stream that ends at h, planned and committed, the newest first. The facts of
+// a stream must not lie behind where the batch began: events from there on are looked for among its rows.
 func (b *Batch) recent(s journal.Stream, h Head, n int) ([]Seen, error) {
 	var out []Seen
 	first := b.last - journal.Position(len(b.Rows)) + 1
