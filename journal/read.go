@@ -12,8 +12,9 @@ import (
 
 // Limits of a page.
 const (
-	MaxPage   = 1000
-	pageBytes = 1 << 20
+	MaxPage     = 1000
+	pageBytes   = 1 << 20
+	firstOfMany = 32 // events of a stream that are read first, before it is known how large they are
 )
 
 // ReadOptions choose what [Log.Read] returns. The zero value is everything, in order.
@@ -96,14 +97,17 @@ func (l *Log) ReadStream(ctx context.Context, s Stream, o *StreamOptions) iter.S
 			return
 		}
 		q := StreamQuery{Stream: s, After: o.After, Before: o.Before, Backwards: o.Backwards}
+		step := firstOfMany
 		for left := o.Limit; ; {
-			q.Limit = pageSize(left)
+			q.Limit = min(step, pageSize(left))
 			events, err := l.store.ReadStream(ctx, q)
 			if err != nil {
 				yield(Event{}, err)
 				return
 			}
+			bytes := 0
 			for i := range events {
+				bytes += len(events[i].Data) + len(events[i].Meta)
 				if !yield(events[i], nil) {
 					return
 				}
@@ -116,8 +120,16 @@ func (l *Log) ReadStream(ctx context.Context, s Stream, o *StreamOptions) iter.S
 			} else {
 				q.After = last
 			}
+			step = nextStep(step, len(events), bytes)
 		}
 	}
+}
+
+// nextStep chooses how many events of a stream to read next, when the last step brought so many of so many bytes: more
+// and more, while a page is likely to stay within its bytes.
+func nextStep(step, events, bytes int) int {
+	each := max(1, bytes/events)
+	return max(1, min(4*step, pageBytes/each, MaxPage))
 }
 
 func (o *StreamOptions) validate(s Stream) error {
