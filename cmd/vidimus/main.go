@@ -92,7 +92,8 @@ func run(args []string) int {
 const description = `Keeps the state of a distributed backend correct. Try: vidimus dev
 
 Exit codes: 0 done; 1 failed, or found something broken; 2 wrong usage or input;
-3 conflict; 4 not found; 5 try again; 6 refused; 130 and 143 ended by a signal.`
+3 conflict; 4 not found; 5 try again; 6 refused; 130 and 143 ended by a signal
+before the work was done (follow is done whenever it is ended).`
 
 func newParser(g *grammar, a *app) *kong.Kong {
 	parser, err := kong.New(

@@ -251,15 +251,19 @@ func TestBadTokensAreNotMade(t *testing.T) {
 	t.Parallel()
 	b := token.NewBook(mem.Open())
 	admin := token.Rights{{Verb: token.Admin}}
-	for field, s := range map[string]token.Spec{
-		"name":    {Rights: admin},
-		"rights":  {Name: "x"},
-		"expires": {Name: "x", Rights: admin, Expires: clock.Now().Add(-time.Second)},
+	for _, c := range []struct {
+		field string
+		spec  token.Spec
+	}{
+		{"name", token.Spec{Rights: admin}},
+		{"name", token.Spec{Name: "node/1", Rights: admin}}, // would pass for owner 1 of the token node
+		{"rights", token.Spec{Name: "x"}},
+		{"expires", token.Spec{Name: "x", Rights: admin, Expires: clock.Now().Add(-time.Second)}},
 	} {
-		_, _, err := b.Create(t.Context(), s)
+		_, _, err := b.Create(t.Context(), c.spec)
 		var bad *journal.InvalidError
-		if !errors.As(err, &bad) || bad.Field != field {
-			t.Errorf("%+v: %v, want invalid %s", s, err, field)
+		if !errors.As(err, &bad) || bad.Field != c.field {
+			t.Errorf("%+v: %v, want invalid %s", c.spec, err, c.field)
 		}
 	}
 	for range token.Max {

@@ -61,6 +61,8 @@ func (s *Spec) validate(now time.Time) error {
 		return invalid("name", fmt.Sprintf("has %d bytes, the limit is %d", len(s.Name), journal.MaxName))
 	case strings.ContainsFunc(s.Name, unprintable):
 		return invalid("name", "holds characters that cannot be printed")
+	case strings.Contains(s.Name, "/"):
+		return invalid("name", "holds a '/', which parts a token's name from the names of those who work under it")
 	case len(s.Rights) == 0:
 		return invalid("rights", "are missing; give at least one, such as read:order or admin")
 	case len(s.Rights) > maxRights:
