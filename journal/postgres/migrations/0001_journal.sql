@@ -126,11 +126,110 @@ as $$
     select version, position, newest, id from {{schema}}.events where stream = s.id order by version desc limit 1) e
 $$;
 
+-- What others wrote after a position that a node knew. d_* are their events; too_far says that they are too many to
+-- tell. Stale says that one of p_streams is among them, or a condition violated. This and the next two functions hold
+-- the planner to indexes: a plan made while a table was small would read it whole for ever.
+create function {{schema}}.moved(
+  p_base bigint, p_streams bigint[], c_after bigint[], c_filter jsonb[],
+  out stale boolean, out too_far boolean,
+  out d_stream bigint[], out d_version bigint[], out d_position bigint[], out d_id uuid[], out d_newest uuid[]
+) language plpgsql volatile
+set search_path = {{schema}}, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+begin
+  too_far := false;
+  select array_agg(d.stream), array_agg(d.version), array_agg(d.position), array_agg(d.id),
+      array_agg(coalesce(d.newest, d.id))
+    into d_stream, d_version, d_position, d_id, d_newest
+    from (select * from events e where e.position > p_base order by e.position limit 10001) d;
+  if cardinality(d_stream) > 10000 then
+    too_far := true;
+    d_stream := null; d_version := null; d_position := null; d_id := null; d_newest := null;
+    stale := exists (
+      select from unnest(p_streams) s where (
+        select position from events e where e.stream = s order by e.version desc limit 1) > p_base);
+  else
+    stale := exists (select unnest(p_streams) intersect select unnest(d_stream));
+  end if;
+  if cardinality(c_after) > 0 then
+    stale := stale or exists (
+      select from unnest(c_after, c_filter) c (after, filter)
+      where violation(greatest(c.after, p_base), c.filter) is not null);
+  end if;
+end $$;
+
+-- Which of the records are not at the version that a node believed, and at which they are.
+create function {{schema}}.mistaken(
+  r_kind text[], r_key text[], r_version bigint[], out b_index bigint[], out b_version bigint[]
+) language plpgsql volatile
+set search_path = {{schema}}, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+begin
+  select array_agg(b.o), array_agg(b.version) into b_index, b_version
+    from (
+      select r.o, r.believed,
+        coalesce((select c.version from records c where c.kind = r.kind and c.key = r.key), 0) as version
+      from unnest(r_kind, r_key, r_version) with ordinality r (kind, key, believed, o)) b
+    where b.version <> b.believed;
+end $$;
+
+-- Writes records; version 0 deletes.
+create function {{schema}}.put_records(
+  w_kind text[], w_key text[], w_version bigint[], w_due timestamptz[], w_value bytea[]
+) returns void language plpgsql volatile
+set search_path = {{schema}}, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+begin
+  insert into records as r (kind, key, version, due, value)
+    select w.kind, w.key, w.version, w.due, w.value
+    from unnest(w_kind, w_key, w_version, w_due, w_value) w (kind, key, version, due, value)
+    where w.version > 0
+    on conflict (kind, key) do update
+      set version = excluded.version, due = excluded.due, value = excluded.value;
+  if 0 = any (w_version) then
+    delete from records r using unnest(w_kind, w_key, w_version) w (kind, key, version)
+      where w.version = 0 and r.kind = w.kind and r.key = w.key;
+  end if;
+end $$;
+
+-- Refuses a node that was opened on another log, or in another life of it.
+create function {{schema}}.refuse_other_log(p_log text, p_epoch bigint, p_base bigint) returns void language plpgsql
+set search_path = {{schema}}, pg_temp
+as $$
+declare
+  l log;
+begin
+  select * into l from log;
+  raise exception 'this is log % at epoch % and position %, the node knows log % at epoch % and position %',
+    l.id, l.epoch, pg_sequence_last_value('positions'), p_log, p_epoch, p_base using errcode = 'VD001';
+end $$;
+
 -- Commits a batch that a node has planned, or says what the node did not know and writes nothing (stale).
 --
 -- The node has planned with: the log and its epoch; the heads of p_streams as they were at position p_base; p_absent,
--- names of streams without events, of which the first p_new get some; versions of records (r_*); conditions (c_*) that held
--- at p_base. e_stream is an id, or -k for p_absent[k]. w_* are the records to write, version 0 to delete.
+-- names of streams without events, of which the first p_new get some; versions of records (r_*); conditions (c_*) that
+-- held at p_base. e_stream is an id, or -k for p_absent[k]. w_* are the records to write, version 0 to delete.
+--
+-- Nearly every commit of a node that is alone runs two statements here, the lock and the insert: what is rare is in
+-- functions of its own, for each statement and each setting costs a few microseconds of every commit.
 --
 -- Positions go on from last. d_* are the events of others after p_base; too_far says that they are too many to tell.
 create function {{schema}}.commit(
@@ -147,17 +246,10 @@ create function {{schema}}.commit(
 ) language plpgsql volatile security definer
 set search_path = {{schema}}, pg_temp
 set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_hashjoin = off
-set enable_mergejoin = off
-set enable_bitmapscan = off
-set jit = off
 set lock_timeout = '20s'
 as $$
 declare
-  v_log   text;
-  v_epoch bigint;
-  v_moved bigint;
+  v_rows bigint;
 begin
   -- Expressions are cheaper than statements: the lock is free most of the time.
   if not pg_try_advisory_xact_lock({{lock}}) then
@@ -173,33 +265,16 @@ begin
   if current_setting('synchronous_commit') = 'off' then
     perform set_config('synchronous_commit', 'on', true);
   end if;
-  select l.id, l.epoch, p.last_value into v_log, v_epoch, last from log l, positions p;
+  last := pg_sequence_last_value('positions');
   stale := false;
   too_far := false;
-  if v_log <> p_log or v_epoch <> p_epoch or last < p_base then
-    raise exception 'this is log % at epoch % and position %, the node knows log % at epoch % and position %',
-      v_log, v_epoch, last, p_log, p_epoch, p_base using errcode = 'VD001';
+  if last < p_base then
+    perform refuse_other_log(p_log, p_epoch, p_base);
   end if;
 
   if last > p_base then
-    select array_agg(d.stream), array_agg(d.version), array_agg(d.position), array_agg(d.id),
-        array_agg(coalesce(d.newest, d.id))
-      into d_stream, d_version, d_position, d_id, d_newest
-      from (select * from events e where e.position > p_base order by e.position limit 10001) d;
-    if cardinality(d_stream) > 10000 then
-      too_far := true;
-      d_stream := null; d_version := null; d_position := null; d_id := null; d_newest := null;
-      stale := exists (
-        select from unnest(p_streams) s where (
-          select position from events e where e.stream = s order by e.version desc limit 1) > p_base);
-    else
-      stale := exists (select unnest(p_streams) intersect select unnest(d_stream));
-    end if;
-    if cardinality(c_after) > 0 then
-      stale := stale or exists (
-        select from unnest(c_after, c_filter) c (after, filter)
-        where violation(greatest(c.after, p_base), c.filter) is not null);
-    end if;
+    select m.* into stale, too_far, d_stream, d_version, d_position, d_id, d_newest
+      from moved(p_base, p_streams, c_after, c_filter) m;
   end if;
   if cardinality(p_absent) > 0 then
     select array_agg(h.name), array_agg(h.stream), array_agg(h.version), array_agg(h.position), array_agg(h.newest)
@@ -208,12 +283,7 @@ begin
     stale := stale or x_name is not null;
   end if;
   if cardinality(r_kind) > 0 then
-    select array_agg(b.o), array_agg(b.version) into b_index, b_version
-      from (
-        select r.o, r.believed,
-          coalesce((select c.version from records c where c.kind = r.kind and c.key = r.key), 0) as version
-        from unnest(r_kind, r_key, r_version) with ordinality r (kind, key, believed, o)) b
-      where b.version <> b.believed;
+    select m.* into b_index, b_version from mistaken(r_kind, r_key, r_version) m;
     stale := stale or b_index is not null;
   end if;
   if stale then
@@ -224,26 +294,26 @@ begin
     select s.last_value into first_stream from stream_ids s;
     insert into streams (id, name)
       select first_stream + n.o, n.name from unnest(p_absent[1:p_new]) with ordinality n (name, o);
-    v_moved := setval('stream_ids', first_stream + p_new);
+    v_rows := setval('stream_ids', first_stream + p_new);
   end if;
   if cardinality(e_id) > 0 then
     insert into events (position, stream, version, time, schema, id, newest, type, tags, meta, data)
       select last + e.o, case when e.stream > 0 then e.stream else first_stream - e.stream end,
         e.version, e.time, e.schema, e.id, e.newest, e.type, e.tags::text[], e.meta, e.data
       from unnest(e_stream, e_version, e_time, e_schema, e_id, e_newest, e_type, e_tags, e_meta, e_data)
-        with ordinality e (stream, version, time, schema, id, newest, type, tags, meta, data, o);
-    v_moved := setval('positions', last + cardinality(e_id));
-    perform pg_notify({{channel}}, v_moved::text);
+        with ordinality e (stream, version, time, schema, id, newest, type, tags, meta, data, o)
+      where exists (select from log l where l.id = p_log and l.epoch = p_epoch);
+    get diagnostics v_rows = row_count;
+    if v_rows = 0 then
+      perform refuse_other_log(p_log, p_epoch, p_base);
+    end if;
+    v_rows := setval('positions', last + v_rows);
+    perform pg_notify({{channel}}, v_rows::text);
+  elsif not exists (select from log l where l.id = p_log and l.epoch = p_epoch) then
+    perform refuse_other_log(p_log, p_epoch, p_base);
   end if;
   if cardinality(w_kind) > 0 then
-    insert into records as r (kind, key, version, due, value)
-      select w.kind, w.key, w.version, w.due, w.value
-      from unnest(w_kind, w_key, w_version, w_due, w_value) w (kind, key, version, due, value)
-      where w.version > 0
-      on conflict (kind, key) do update
-        set version = excluded.version, due = excluded.due, value = excluded.value;
-    delete from records r using unnest(w_kind, w_key, w_version) w (kind, key, version)
-      where w.version = 0 and r.kind = w.kind and r.key = w.key;
+    perform put_records(w_kind, w_key, w_version, w_due, w_value);
   end if;
 end $$;
 
