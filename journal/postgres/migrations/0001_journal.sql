@@ -222,6 +222,21 @@ begin
     l.id, l.epoch, pg_sequence_last_value('positions'), p_log, p_epoch, p_base using errcode = 'VD001';
 end $$;
 
+-- Sets what a commit needs of its session, or refuses.
+create function {{schema}}.mend_session() returns void language plpgsql as $$
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'commit needs READ COMMITTED' using errcode = 'VD008',
+      hint = 'ALTER ROLE the node''s role SET default_transaction_isolation = ''read committed''.';
+  end if;
+  if pg_is_in_recovery() then
+    raise exception 'the server is a standby' using errcode = '25006';
+  end if;
+  if current_setting('synchronous_commit') = 'off' then
+    perform set_config('synchronous_commit', 'on', true);
+  end if;
+end $$;
+
 -- Commits a batch that a node has planned, or says what the node did not know and writes nothing (stale).
 --
 -- The node has planned with: the log and its epoch; the heads of p_streams as they were at position p_base; p_absent,
@@ -250,44 +265,40 @@ set lock_timeout = '20s'
 as $$
 declare
   v_rows bigint;
+  v_told text;
 begin
-  -- Expressions are cheaper than statements: the lock is free most of the time.
+  -- Expressions are cheaper than statements, and fewer than many: each is prepared anew in every transaction. The lock is
+  -- free most of the time. What is false or nothing stays null.
   if not pg_try_advisory_xact_lock({{lock}}) then
     perform pg_advisory_xact_lock({{lock}});
   end if;
-  if current_setting('transaction_isolation') <> 'read committed' then
-    raise exception 'commit needs READ COMMITTED' using errcode = 'VD008',
-      hint = 'ALTER ROLE the node''s role SET default_transaction_isolation = ''read committed''.';
-  end if;
-  if pg_is_in_recovery() then
-    raise exception 'the server is a standby' using errcode = '25006';
-  end if;
-  if current_setting('synchronous_commit') = 'off' then
-    perform set_config('synchronous_commit', 'on', true);
+  if current_setting('transaction_isolation') <> 'read committed' or pg_is_in_recovery()
+      or current_setting('synchronous_commit') = 'off' then
+    perform mend_session();
   end if;
   last := pg_sequence_last_value('positions');
-  stale := false;
-  too_far := false;
-  if last < p_base then
-    perform refuse_other_log(p_log, p_epoch, p_base);
-  end if;
-
-  if last > p_base then
-    select m.* into stale, too_far, d_stream, d_version, d_position, d_id, d_newest
-      from moved(p_base, p_streams, c_after, c_filter) m;
-  end if;
-  if cardinality(p_absent) > 0 then
-    select array_agg(h.name), array_agg(h.stream), array_agg(h.version), array_agg(h.position), array_agg(h.newest)
-      into x_name, x_stream, x_version, x_position, x_newest
-      from heads(p_absent) h;
-    stale := stale or x_name is not null;
-  end if;
-  if cardinality(r_kind) > 0 then
-    select m.* into b_index, b_version from mistaken(r_kind, r_key, r_version) m;
-    stale := stale or b_index is not null;
-  end if;
-  if stale then
-    return;
+  if last <> p_base or cardinality(p_absent) > 0 or cardinality(r_kind) > 0 then
+    if last < p_base then
+      perform refuse_other_log(p_log, p_epoch, p_base);
+    end if;
+    stale := false;
+    if last > p_base then
+      select m.* into stale, too_far, d_stream, d_version, d_position, d_id, d_newest
+        from moved(p_base, p_streams, c_after, c_filter) m;
+    end if;
+    if cardinality(p_absent) > 0 then
+      select array_agg(h.name), array_agg(h.stream), array_agg(h.version), array_agg(h.position), array_agg(h.newest)
+        into x_name, x_stream, x_version, x_position, x_newest
+        from heads(p_absent) h;
+      stale := stale or x_name is not null;
+    end if;
+    if cardinality(r_kind) > 0 then
+      select m.* into b_index, b_version from mistaken(r_kind, r_key, r_version) m;
+      stale := stale or b_index is not null;
+    end if;
+    if stale then
+      return;
+    end if;
   end if;
 
   if p_new > 0 then
@@ -308,7 +319,7 @@ begin
       perform refuse_other_log(p_log, p_epoch, p_base);
     end if;
     v_rows := setval('positions', last + v_rows);
-    perform pg_notify({{channel}}, v_rows::text);
+    v_told := pg_notify({{channel}}, v_rows::text)::text;
   elsif not exists (select from log l where l.id = p_log and l.epoch = p_epoch) then
     perform refuse_other_log(p_log, p_epoch, p_base);
   end if;
