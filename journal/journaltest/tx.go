@@ -20,6 +20,7 @@ func txCases() []testCase {
 		{name: "a transaction that was written before is not written again", run: txDuplicates},
 		{name: "units of one transaction see each other and keep their order", run: txSeveralUnits},
 		{name: "fences, conditions and records hold in a transaction", run: txChecks},
+		{name: "after renewing, a lease taken in a transaction goes on above", run: txLeaseAfterRenew},
 		{name: "a condition cannot be checked against an old snapshot", run: txConditionOnSnapshot},
 		{name: "a transaction with a stale snapshot cannot break a stream", run: txStaleSnapshot},
 		{name: "a slow transaction holds up nobody and is not skipped by followers", run: txSlow},
@@ -202,6 +203,26 @@ func txChecks(k *kit) {
 		same(k, "version of the record", k.record("note", "n").Version, v+1)
 	}
 	k.sound()
+}
+
+func txLeaseAfterRenew(k *kit) {
+	isolation := k.h.Tx.Isolations[0]
+	k.do(isolation, k.write("first", journal.Unit{Records: []journal.RecordWrite{take("owner")}}))
+	same(k, "first epoch", k.record(journal.KindLease, "owner").Version, 1)
+	if _, err := k.log.Renew(k.ctx); err != nil {
+		k.Fatalf("renew: %v", err)
+	}
+	if k.h.Reopens {
+		k.reopen()
+	}
+	k.do(isolation, k.write("second", journal.Unit{Records: []journal.RecordWrite{take("owner"), take("new")}}))
+	const apart = 1_000_000 // more than a history can have lost
+	for _, lease := range []string{"owner", "new"} {
+		if v := k.record(journal.KindLease, lease).Version; v < apart {
+			k.Fatalf("after renewing, lease %s goes on at epoch %d", lease, v)
+		}
+	}
+	k.refused(journal.ErrFenced, fenced("owner", 2, "order-1"))
 }
 
 func txConditionOnSnapshot(k *kit) {

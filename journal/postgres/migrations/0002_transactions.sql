@@ -221,9 +221,10 @@ begin
   for i in 1 .. n_records loop
     if u.r_op[i] = 0 and r_now[i] = 0 then
       insert into records (kind, key, version, due, value)
-        values (u.r_kind[i], u.r_key[i], 1, u.r_due[i], nullif(u.r_value[i], ''));
+        values (u.r_kind[i], u.r_key[i], next_version(u.r_kind[i], 0), u.r_due[i], nullif(u.r_value[i], ''));
     elsif u.r_op[i] = 0 then
-      update records r set version = r.version + 1, due = u.r_due[i], value = nullif(u.r_value[i], '')
+      update records r
+        set version = next_version(r.kind, r.version), due = u.r_due[i], value = nullif(u.r_value[i], '')
         where r.kind = u.r_kind[i] and r.key = u.r_key[i];
     elsif u.r_op[i] = 1 then
       delete from records r where r.kind = u.r_kind[i] and r.key = u.r_key[i];
@@ -233,6 +234,14 @@ begin
 end $$;
 create constraint trigger sequence_staged after insert on {{schema}}.staged
   deferrable initially deferred for each row execute function {{schema}}.sequence_staged();
+
+-- The version after the present one. That of a lease goes on above all that it can have had in an earlier life of the log.
+create function {{schema}}.next_version(p_kind text, p_version bigint) returns bigint language sql stable
+set search_path = {{schema}}, pg_temp
+as $$
+  select case p_kind when 'lease' then greatest(p_version + 1, 1000000000 * (l.epoch - 1) + 1) else p_version + 1 end
+  from log l
+$$;
 
 create function {{schema}}.expected(p_expect bigint, p_actual bigint) returns boolean language sql immutable as $$
   select p_expect = -1 or p_expect = -2 and p_actual > 0 or p_expect = p_actual
