@@ -104,7 +104,7 @@ func openDB(ctx context.Context, db, schema string, create bool) (*journal.Log, 
 	if strings.Contains(db, "://") {
 		return nil, usage("--db", "%q is neither a path nor a postgres:// URL; use --server for a running node", db)
 	}
-	if err := findFile(db, create); err != nil {
+	if err := findFile(ctx, db, create); err != nil {
 		return nil, err
 	}
 	log, err := sqlite.Open(ctx, sqlite.Config{Path: db})
@@ -119,20 +119,24 @@ func isPostgres(db string) bool {
 }
 
 // findFile looks whether the file is there, and makes the default directory for one that may be created.
-func findFile(path string, create bool) error {
+func findFile(ctx context.Context, path string, create bool) error {
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.IsDir():
 		return usage("--db", "%s is a directory; name the file in it", path)
-	case err == nil || !errors.Is(err, os.ErrNotExist):
+	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return err
-	case !create:
-		return fmt.Errorf("%w: there is no journal at %s; name another with --db, make one with `vidimus dev` or "+
-			"`vidimus journal append`, or ask a node with --server", journal.ErrNotFound, path)
-	case path == defaultDB:
+	case create && err != nil && path == defaultDB:
 		return os.MkdirAll(filepath.Dir(path), 0o700)
+	case create:
+		return nil
 	}
-	return nil
+	found, err := sqlite.Exists(ctx, path)
+	if err == nil && !found {
+		err = fmt.Errorf("%w: there is no journal at %s; name another with --db, make one with `vidimus dev` or "+
+			"`vidimus journal append`, or ask a node with --server", journal.ErrNotFound, path)
+	}
+	return err
 }
 
 // findSchema looks whether the database has the journal, unless it may be created. A database that cannot be reached

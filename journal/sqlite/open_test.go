@@ -5,6 +5,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -72,6 +73,36 @@ func execOn(t *testing.T, path, sql string) {
 	defer func() { _ = c.Close() }()
 	if err := c.Exec(sql); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestExistsChangesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	other, ours, empty := filepath.Join(dir, "other.db"), filepath.Join(dir, "ours.db"), filepath.Join(dir, "empty.db")
+	execOn(t, other, "CREATE TABLE notes(text)")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, err := Open(t.Context(), Config{Path: ours})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	missing := filepath.Join(dir, "missing.db")
+	for path, want := range map[string]bool{other: false, empty: false, missing: false, ours: true} {
+		before, _ := os.ReadFile(path)
+		got, err := Exists(t.Context(), path)
+		after, _ := os.ReadFile(path)
+		if err != nil || got != want || !bytes.Equal(before, after) {
+			t.Errorf("%s: got %v, %v, want %v and the file as it was", filepath.Base(path), got, err, want)
+		}
+	}
+	if _, err := os.Stat(missing); !errors.Is(err, os.ErrNotExist) {
+		t.Error("asking made a file")
+	}
+	if _, err := Exists(t.Context(), ""); !errors.Is(err, journal.ErrInvalid) {
+		t.Errorf("no path: got %v, want invalid", err)
 	}
 }
 

@@ -14,6 +14,9 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,6 +84,31 @@ func Open(ctx context.Context, c Config) (*journal.Log, error) {
 		return nil, err
 	}
 	return journal.New(s), nil
+}
+
+// Exists reports whether the file at path has a journal. It changes nothing, also in a file of another application,
+// which [Open] would give one. It returns [journal.ErrInvalid] and [journal.ErrUnavailable] as Open does.
+func Exists(ctx context.Context, path string) (found bool, err error) {
+	if _, err := os.Stat(path); path != "" && errors.Is(err, fs.ErrNotExist) {
+		return false, nil // opening would make the file
+	}
+	s := &store{}
+	if s.path, err = resolve(path, ""); err != nil {
+		return false, err
+	}
+	c, err := s.dial(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", busyTimeout.Milliseconds()), "PRAGMA query_only = ON")
+	if err != nil {
+		return false, err
+	}
+	defer c.close()
+	err = c.query("SELECT 1 FROM sqlite_schema WHERE name = 'journal_log'", nil, func(row) error {
+		found = true
+		return nil
+	})
+	if err != nil {
+		return false, s.unavailable("read", err)
+	}
+	return found, nil
 }
 
 // store implements [journal.Store] on one file.
