@@ -21,11 +21,12 @@ type room struct {
 }
 
 // floor1 is open to every room: time, chance, and nothing of the domain.
-var floor1 = []string{"internal/clock", "internal/ids"}
+var floor1 = []string{"internal/clock", "internal/chance", "internal/ids"}
 
 // plan lists the rooms from the ground up.
 var plan = []room{
 	{path: "internal/clock"},
+	{path: "internal/chance"},
 	{path: "internal/ids", outside: []string{"github.com/google/uuid"}},
 	{path: "internal/pgtest", outside: []string{"github.com/jackc/pgx/v5"}},
 
@@ -52,6 +53,30 @@ var plan = []room{
 	{path: "timer", may: []string{"journal"}},
 	{path: "cell", may: []string{"journal", "lease", "timer"}},
 
+	// What travels knows the standard library alone: a service which only checks passports downloads nothing else.
+	{path: "passport"},
+	{path: "passport/header", may: []string{"passport"}},
+	{
+		path: "passport/passportconnect", may: []string{"passport", "passport/header"},
+		outside: []string{"connectrpc.com/connect"},
+	},
+	{path: "passport/keyring", may: []string{"journal", "passport"}},
+	{path: "heartbeat", may: []string{"passport"}},
+	{path: "heartbeat/feed", may: []string{"journal", "passport", "heartbeat"}},
+	{path: "heartbeat/presence"},
+	{path: "entity", may: []string{"journal", "journal/schema", "cell"}},
+	{
+		path: "session", may: []string{
+			"journal", "journal/schema", "lease", "timer", "cell", "entity",
+			"passport", "passport/keyring", "heartbeat", "heartbeat/presence",
+		},
+	},
+	{path: "edge/legacy"},
+	{
+		path: "edge", may: []string{"passport", "passport/header", "heartbeat", "heartbeat/presence", "edge/legacy"},
+		outside: []string{"golang.org/x/time"},
+	},
+
 	{path: "server/vidimusv1", outside: []string{"google.golang.org/protobuf"}},
 	{
 		path: "server/vidimusv1/...", may: []string{"server/vidimusv1"},
@@ -71,13 +96,31 @@ var plan = []room{
 	},
 
 	{
+		path: "edge/extauthz", may: []string{"edge", "edge/extauthz/...", "passport", "passport/header"},
+		outside: []string{"google.golang.org/protobuf", "connectrpc.com/connect"},
+	},
+	{
+		path: "server/authority", may: []string{
+			"journal", "cell", "passport", "passport/keyring", "heartbeat", "heartbeat/feed", "heartbeat/presence", "session",
+			"server/vidimusv1", "server/vidimusv1/...", "server/internal/wire", "server/token",
+		},
+		outside: []string{"google.golang.org/protobuf", "connectrpc.com/connect"},
+	},
+
+	{
 		path: "server/remote", may: []string{
+			"passport", "heartbeat", "heartbeat/presence",
 			"journal", "lease", "server/internal/wire", "server/token", "server/vidimusv1", "server/vidimusv1/...",
 		},
 		outside: []string{"google.golang.org/protobuf", "connectrpc.com/connect"},
 	},
 
 	{path: ".", may: []string{"journal", "lease", "timer", "cell", "server"}},
+	{path: "examples/boxoffice/...", may: []string{
+		".", "journal", "journal/sqlite", "cell", "entity", "session", "passport", "passport/header", "passport/keyring",
+		"heartbeat", "heartbeat/feed", "heartbeat/presence", "edge", "edge/legacy", "server/authority", "server/remote",
+		"examples/boxoffice/...",
+	}},
 	{
 		path: "cmd/vidimus/internal/...", may: []string{"journal", "cmd/vidimus/internal/..."},
 		outside: []string{"github.com/schollz/progressbar/v3", "golang.org/x/term", "github.com/alecthomas/kong"},
@@ -91,6 +134,8 @@ var plan = []room{
 		path: "cmd/vidimus",
 		may: []string{
 			".", "journal", "journal/mem", "journal/sqlite", "journal/postgres", "journal/schema", "lease", "timer", "cell",
+			"entity", "session", "passport", "passport/header", "passport/keyring", "heartbeat", "heartbeat/feed",
+			"heartbeat/presence", "edge", "edge/legacy", "edge/extauthz", "server/authority",
 			"server", "server/remote", "server/token", "server/vidimusv1", "server/vidimusv1/...",
 			"cmd/vidimus/internal/...", "cmd/vidimus/internal/bulk",
 		},

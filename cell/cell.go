@@ -20,7 +20,7 @@ import (
 	"sync"
 	"time"
 
-	"example.com/vidimus/internal/ids"
+	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/lease"
 	"example.com/vidimus/timer"
@@ -126,7 +126,7 @@ func Open(ctx context.Context, cfg Config) (*Cell, error) {
 // complete fills in what was left out and refuses what cannot be.
 func (c *Config) complete() error {
 	if c.Node == "" {
-		c.Node = ids.Short()
+		c.Node = chance.Short()
 	}
 	if c.TTL == 0 {
 		c.TTL = lease.DefaultTTL

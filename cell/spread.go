@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/internal/clock"
-	"example.com/vidimus/internal/ids"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/lease"
 )
@@ -41,7 +41,7 @@ func (c *Cell) spread(ctx context.Context) error {
 		case err != nil:
 			c.cfg.Logger.Warn("shards could not be looked at; trying again", "error", err)
 		}
-		if clock.Sleep(ctx, ids.Jitter(pause)) != nil {
+		if clock.Sleep(ctx, chance.Jitter(pause)) != nil {
 			return nil
 		}
 	}

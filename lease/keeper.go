@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/internal/clock"
-	"example.com/vidimus/internal/ids"
 	"example.com/vidimus/journal"
 )
 
@@ -86,7 +86,7 @@ const owedMax = 256
 // [journal.ErrUnavailable] or the error of ctx when the journal cannot be reached. There is nothing to close.
 func Open(ctx context.Context, log *journal.Log, cfg Config) (*Keeper, error) {
 	if cfg.Owner == "" {
-		cfg.Owner = ids.Short()
+		cfg.Owner = chance.Short()
 	}
 	if cfg.Poll == 0 {
 		cfg.Poll = 40 * time.Millisecond
@@ -133,7 +133,7 @@ func (k *Keeper) Acquire(ctx context.Context, name string) (*Lease, error) {
 		if err != nil {
 			return nil, err
 		}
-		l, err := k.wait(ctx, s, Claim{Name: name, Session: s.id, Ticket: ids.Short(), Wait: true})
+		l, err := k.wait(ctx, s, Claim{Name: name, Session: s.id, Ticket: chance.Short(), Wait: true})
 		if !errors.Is(err, ErrLost) {
 			return l, err
 		}
@@ -150,7 +150,7 @@ func (k *Keeper) TryAcquire(ctx context.Context, name string) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := Claim{Name: name, Session: s.id, Ticket: ids.Short()}
+	c := Claim{Name: name, Session: s.id, Ticket: chance.Short()}
 	l, err := k.claim(ctx, s, c)
 	if err != nil && !errors.Is(err, ErrHeld) {
 		k.withdraw(ctx, c)

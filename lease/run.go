@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/internal/clock"
-	"example.com/vidimus/internal/ids"
 	"example.com/vidimus/journal"
 )
 
@@ -74,7 +74,7 @@ func (k *Keeper) open(ctx context.Context, last string) (*tenure, error) {
 		if !passing(err) {
 			return nil, err
 		}
-		if err := clock.Sleep(ctx, ids.Jitter(pause)); err != nil {
+		if err := clock.Sleep(ctx, chance.Jitter(pause)); err != nil {
 			return nil, err
 		}
 	}
@@ -156,7 +156,7 @@ func (k *Keeper) keep(ctx context.Context, s *tenure) {
 			case !passing(a.err): // the session is lost, or the journal is closed
 				return
 			default:
-				next.Reset(ids.Jitter(k.cfg.TTL / 20))
+				next.Reset(chance.Jitter(k.cfg.TTL / 20))
 			}
 		}
 	}

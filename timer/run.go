@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/internal/clock"
-	"example.com/vidimus/internal/ids"
 	"example.com/vidimus/journal"
 )
 
@@ -48,7 +48,7 @@ func (t *Timers) Run(ctx context.Context, fire func(context.Context, Fired) erro
 			return err
 		case err != nil:
 			t.cfg.Logger.Warn("timers could not be read; trying again", "error", err)
-			wait = ids.Jitter(2 * t.cfg.Poll)
+			wait = chance.Jitter(2 * t.cfg.Poll)
 		}
 		if err := r.wait(limited, wait); err != nil {
 			if ctx.Err() != nil {
@@ -248,7 +248,7 @@ func (r *runner) pause(attempts int) time.Duration {
 			break
 		}
 	}
-	return ids.Jitter(d)
+	return chance.Jitter(d)
 }
 
 // putOff keeps a record that cannot be read from being looked at all the time.

@@ -7,7 +7,6 @@ package ids_test
 import (
 	"bytes"
 	"testing"
-	"time"
 
 	"example.com/vidimus/internal/ids"
 )
@@ -33,25 +32,6 @@ func TestFormatAndParseAreInverse(t *testing.T) {
 	}
 	if _, err := ids.Parse("not-an-id"); err == nil {
 		t.Fatal("parsed a text that is no id")
-	}
-}
-
-func TestJitterStaysInItsHalf(t *testing.T) {
-	t.Parallel()
-	for range 1000 {
-		if d := ids.Jitter(time.Second); d < time.Second/2 || d >= time.Second {
-			t.Fatalf("jitter of 1s is %v", d)
-		}
-	}
-	if d := ids.Jitter(1); d != 1 {
-		t.Fatalf("jitter of 1ns is %v", d)
-	}
-}
-
-func TestShortNamesDiffer(t *testing.T) {
-	t.Parallel()
-	if a, b := ids.Short(), ids.Short(); a == b || len(a) != 10 {
-		t.Fatalf("got %q and %q", a, b)
 	}
 }
 

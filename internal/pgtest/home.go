@@ -18,7 +18,7 @@ import (
 	"strings"
 	"syscall"
 
-	"example.com/vidimus/internal/ids"
+	"example.com/vidimus/internal/chance"
 )
 
 // prefix marks our directories among others' in the temporary directory.
@@ -200,4 +200,4 @@ func serverUser() (*syscall.Credential, error) {
 }
 
 // secret is random text for passwords and names that must not meet another process's.
-func secret() string { return ids.Short() + ids.Short() }
+func secret() string { return chance.Short() + chance.Short() }

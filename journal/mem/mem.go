@@ -11,7 +11,7 @@ import (
 	"strings"
 	"sync"
 
-	"example.com/vidimus/internal/ids"
+	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/journal/internal/plan"
 )
@@ -44,7 +44,7 @@ type store struct {
 
 func newStore() *store {
 	s := &store{}
-	s.mu.log, s.mu.epoch = ids.Short(), 1
+	s.mu.log, s.mu.epoch = chance.Short(), 1
 	s.mu.streams = map[journal.Stream]*stream{}
 	s.mu.records = map[recordName]journal.Record{}
 	s.mu.grown = make(chan struct{})

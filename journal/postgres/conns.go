@@ -14,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/internal/clock"
-	"example.com/vidimus/internal/ids"
 	"example.com/vidimus/journal"
 )
 
@@ -94,7 +94,7 @@ func (p *pool) dial(ctx context.Context) (*conn, error) {
 		}
 		delay := min(backoffMin<<min(p.mu.failures, 10), backoffMax)
 		p.mu.failures++
-		p.mu.next = clock.Now().Add(ids.Jitter(delay))
+		p.mu.next = clock.Now().Add(chance.Jitter(delay))
 		return nil, err
 	}
 	p.mu.failures, p.mu.next = 0, time.Time{}

@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 
-	"example.com/vidimus/internal/ids"
+	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/journal"
 )
 
@@ -95,7 +95,7 @@ func createSchema(ctx context.Context, c *conn, schema string) error {
 
 func setFormat(ctx context.Context, c *conn, schema string, to int) error {
 	p := c.begin()
-	p.text(ids.Short())
+	p.text(chance.Short())
 	p.int4(to)
 	return c.once(ctx, fill(`insert into {{schema}}.log as l (id, format) values ($1, $2)
 		on conflict (one) do update set format = excluded.format`, schema), nil)

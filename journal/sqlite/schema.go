@@ -9,7 +9,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
-	"example.com/vidimus/internal/ids"
+	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/journal"
 )
 
@@ -107,7 +107,7 @@ func (s *store) climb(c *conn, steps []string) error {
 		}
 	}
 	if format == 0 {
-		if err := c.exec("UPDATE journal_log SET log = ?", ids.Short()); err != nil {
+		if err := c.exec("UPDATE journal_log SET log = ?", chance.Short()); err != nil {
 			return err
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/internal/clock"
-	"example.com/vidimus/internal/ids"
 	"example.com/vidimus/journal"
 )
 
@@ -79,7 +79,7 @@ func (b *Book) Create(ctx context.Context, s Spec) (text string, t Token, err er
 	}
 	secret := newSecret()
 	t = Token{
-		ID: ids.Short(), Name: s.Name, Rights: slices.Clone(s.Rights), Last4: secret[len(secret)-4:],
+		ID: chance.Short(), Name: s.Name, Rights: slices.Clone(s.Rights), Last4: secret[len(secret)-4:],
 		Created: now, Expires: s.Expires,
 	}
 	sum := sha256.Sum256([]byte(secret))

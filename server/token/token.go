@@ -18,7 +18,7 @@ import (
 	"strings"
 	"time"
 
-	"example.com/vidimus/internal/ids"
+	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/journal"
 )
 
@@ -89,12 +89,12 @@ const (
 	maxRights   = 64
 )
 
-const letters = "0123456789abcdefghjkmnpqrstvwxyz" // Crockford's base 32, as in ids.Short
+const letters = "0123456789abcdefghjkmnpqrstvwxyz" // Crockford's base 32, as in chance.Short
 
 // newSecret returns 160 random bits as text. Because it is random, one round of SHA-256 is enough to store it.
 func newSecret() string {
 	var raw [secretBytes]byte
-	ids.Fill(raw[:])
+	chance.Fill(raw[:])
 	return base32.NewEncoding(letters).WithPadding(base32.NoPadding).EncodeToString(raw[:])
 }
 

@@ -21,8 +21,8 @@ import (
 
 	"example.com/vidimus/cmd/vidimus/internal/eventlog"
 	"example.com/vidimus/cmd/vidimus/internal/importer"
+	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/internal/clock"
-	"example.com/vidimus/internal/ids"
 )
 
 // Result is what was measured, from the first event read to the last commit.
@@ -77,7 +77,7 @@ func Postgres(ctx context.Context, url string, events iter.Seq2[eventlog.Record,
 	if err != nil {
 		return Result{}, err
 	}
-	schema := pgx.Identifier{"vidimus_compare_" + ids.Short()}
+	schema := pgx.Identifier{"vidimus_compare_" + chance.Short()}
 	defer func() {
 		const patience = 30 * time.Second
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
