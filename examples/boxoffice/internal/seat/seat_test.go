@@ -58,7 +58,10 @@ func TestSeatsDecide(t *testing.T) {
 		},
 		{
 			"a seat given back is free",
-			[]any{held("ada"), seat.Released{"ada"}}, seat.Hold{"ben", now}, []any{held("ben")}, nil,
+			[]any{held("ada"), seat.Released{"ada"}},
+			seat.Hold{"ben", now},
+			[]any{held("ben")},
+			nil,
 		},
 		{"its holder may give it back", []any{held("ada")}, seat.Release{"ada"}, []any{seat.Released{"ada"}}, nil},
 		{"nobody else may give it back", []any{held("ada")}, seat.Release{"ben"}, nil, seat.ErrNotHeld},
