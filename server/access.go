@@ -12,28 +12,10 @@ import (
 
 	"example.com/vidimus/journal"
 	"example.com/vidimus/lease"
+	"example.com/vidimus/server/internal/door"
 	"example.com/vidimus/server/internal/wire"
 	"example.com/vidimus/server/token"
 )
-
-// need returns nil when the rights cover a verb on a name, and otherwise names the right that is missing.
-func need(rights token.Rights, v token.Verb, name string) error {
-	if rights.Allow(v, name) {
-		return nil
-	}
-	return missing(token.Right{Verb: v, Pattern: name})
-}
-
-func missing(r token.Right) error {
-	return &wire.PermissionError{Right: r.String(), Remedy: "ask for a token that has it"}
-}
-
-func needAdmin(rights token.Rights) error {
-	if rights.All(token.Admin) {
-		return nil
-	}
-	return missing(token.Right{Verb: token.Admin})
-}
 
 // mayWrite checks a unit.
 func mayWrite(rights token.Rights, u *journal.Unit) error {
@@ -43,7 +25,7 @@ func mayWrite(rights token.Rights, u *journal.Unit) error {
 		if len(a.Events) == 0 && rights.Allow(token.Read, category) {
 			continue // the answer tells where the stream is, which a reader may know
 		}
-		if err := need(rights, token.Append, category); err != nil {
+		if err := door.Need(rights, token.Append, category); err != nil {
 			return err
 		}
 	}
@@ -83,9 +65,9 @@ const shardLeases = "shard/"
 // mayAcquire checks the acquiring of a lease. Who holds a shard's lease without doing the shard's work stops it.
 func mayAcquire(rights token.Rights, name string) error {
 	if strings.HasPrefix(name, shardLeases) {
-		return needAdmin(rights)
+		return door.NeedAdmin(rights)
 	}
-	return need(rights, token.Lease, name)
+	return door.Need(rights, token.Lease, name)
 }
 
 // span is a part of the leases: those whose names begin with begin, or the one with this very name.
@@ -146,11 +128,11 @@ func served(kind string) bool {
 func mayTouch(rights token.Rights, kind, key string) error {
 	switch {
 	case kind == journal.KindCheckpoint:
-		return need(rights, token.Consumer, key)
+		return door.Need(rights, token.Consumer, key)
 	case token.Reserved(kind):
-		return needAdmin(rights)
+		return door.NeedAdmin(rights)
 	}
-	return need(rights, token.Record, kind)
+	return door.Need(rights, token.Record, kind)
 }
 
 // mayList checks the listing of records of a kind.
@@ -160,11 +142,11 @@ func mayList(rights token.Rights, kind string) error {
 		if rights.All(token.Consumer) {
 			return nil
 		}
-		return missing(token.Right{Verb: token.Consumer, Pattern: "*"})
+		return door.Missing(token.Right{Verb: token.Consumer, Pattern: "*"})
 	case token.Reserved(kind):
-		return needAdmin(rights)
+		return door.NeedAdmin(rights)
 	}
-	return need(rights, token.Record, kind)
+	return door.Need(rights, token.Record, kind)
 }
 
 // mayRead checks a filter: it must not reach beyond the categories that may be read.

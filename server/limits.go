@@ -1,62 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// How many may do what at once.
+// How much fits into an answer, and how many connections there may be.
 
 package server
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"sync"
-
-	"example.com/vidimus/server/internal/wire"
 )
 
 // Limits that are not for configuration.
 const (
-	bodyMax       = 16 << 20 // a request, after decompression
-	publicMax     = 4 << 10  // a request that needs no token
-	compressMin   = 1 << 10  // smaller answers are cheaper to send as they are
-	messageBytes  = 1 << 20  // where a message with several events ends
+	bytesDefault  = 256 << 20
+	messageBytes  = 1 << 20 // where a message with several events ends
 	messageEvents = 500
 	pageDefault   = 100
 )
-
-// counter bounds how much each holder has open. Goroutines may share it.
-type counter struct {
-	limit int
-	mu    struct {
-		sync.Mutex
-		open map[string]int
-	}
-}
-
-func newCounter(limit int) *counter {
-	c := &counter{limit: limit}
-	c.mu.open = map[string]int{}
-	return c
-}
-
-// enter counts one more for a holder, until leave is called.
-func (c *counter) enter(holder string) (leave func(), err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.mu.open[holder] >= c.limit {
-		return nil, fmt.Errorf("%w: %d are open with this token, which is the limit; close some, or use another token",
-			wire.ErrLimit, c.limit)
-	}
-	c.mu.open[holder]++
-	return sync.OnceFunc(func() { c.leave(holder) }), nil
-}
-
-func (c *counter) leave(holder string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.mu.open[holder]--; c.mu.open[holder] == 0 {
-		delete(c.mu.open, holder)
-	}
-}
 
 // boundedListener accepts no more connections than it has places.
 type boundedListener struct {

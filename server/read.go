@@ -15,84 +15,45 @@ import (
 
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/server/internal/door"
 	"example.com/vidimus/server/internal/wire"
 	"example.com/vidimus/server/token"
 	pb "example.com/vidimus/server/vidimusv1"
 )
 
-// stream is a call that lasts.
-type stream struct {
-	*visit
-	call  *call
-	ctx   context.Context // that of the call; it also ends when the server drains
-	close func()
-}
-
-// open enters a cell for a call that lasts.
-func (j *journalService) open(ctx context.Context, cell string) (*stream, error) {
-	v, err := j.s.enter(ctx, cell)
-	if err != nil {
-		return nil, err
-	}
-	leave, err := j.s.streams.enter(v.cell.name + "/" + v.token.ID)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := untilDrain(ctx)
-	return &stream{visit: v, call: callOf(ctx), ctx: ctx, close: func() { cancel(); leave() }}, nil
-}
-
-// send sends a message to a caller that is still welcome. One that does not take it in time is cut off, so that a slow
-// reader holds one message and no more.
-func send[T any](st *stream, out *connect.ServerStream[T], m *T) error {
-	if err := st.still(st.ctx); err != nil {
-		return err
-	}
-	defer st.call.sending()()
-	return out.Send(m)
-}
-
-// ending returns why a call ended: what ended its context says more than that it did.
-func ending(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
-}
-
 // Read implements the service.
 func (j *journalService) Read(
 	ctx context.Context, m *pb.ReadRequest, out *connect.ServerStream[pb.ReadResponse],
 ) error {
-	st, err := j.open(ctx, m.GetCell())
+	st, err := j.s.open(ctx, m.GetCell())
 	if err != nil {
 		return err
 	}
-	defer st.close()
+	defer st.Close()
 	o, err := readOptions(m)
 	if err != nil {
 		return err
 	}
-	if err := mayRead(st.rights, o.Filter); err != nil {
+	if err := mayRead(st.Rights, o.Filter); err != nil {
 		return err
 	}
-	return sendEvents(st, out, st.cell.log.Read(st.ctx, o), m.GetJson())
+	return sendEvents(st, out, st.cell.log.Read(st.Ctx, o), m.GetJson())
 }
 
 // ReadStream implements the service.
 func (j *journalService) ReadStream(
 	ctx context.Context, m *pb.ReadStreamRequest, out *connect.ServerStream[pb.ReadResponse],
 ) error {
-	st, err := j.open(ctx, m.GetCell())
+	st, err := j.s.open(ctx, m.GetCell())
 	if err != nil {
 		return err
 	}
-	defer st.close()
+	defer st.Close()
 	name := journal.Stream(m.GetStream())
-	if err := need(st.rights, token.Read, name.Category()); err != nil {
+	if err := door.Need(st.Rights, token.Read, name.Category()); err != nil {
 		return err
 	}
-	events := st.cell.log.ReadStream(st.ctx, name, &journal.StreamOptions{
+	events := st.cell.log.ReadStream(st.Ctx, name, &journal.StreamOptions{
 		After: journal.Version(m.GetAfter()), Before: journal.Version(m.GetBefore()), Backwards: m.GetBackwards(),
 		Limit: int(m.GetLimit()),
 	})
@@ -114,11 +75,11 @@ func sendEvents(
 	m, bytes := &pb.ReadResponse{}, 0
 	for e, err := range events {
 		if err != nil {
-			return ending(st.ctx, err)
+			return door.Ending(st.Ctx, err)
 		}
 		size := weight(&e)
 		if len(m.Events) > 0 && (bytes+size > messageBytes || len(m.Events) == messageEvents) {
-			if err := send(st, out, m); err != nil {
+			if err := door.Send(st.Stream, out, m); err != nil {
 				return err
 			}
 			m, bytes = &pb.ReadResponse{}, 0
@@ -129,7 +90,7 @@ func sendEvents(
 	if len(m.Events) == 0 {
 		return nil
 	}
-	return send(st, out, m)
+	return door.Send(st.Stream, out, m)
 }
 
 // weight is about how many bytes an event takes in a message.
@@ -152,7 +113,7 @@ func (j *journalService) Page(ctx context.Context, m *pb.ReadRequest) (*pb.PageR
 	if err != nil {
 		return nil, err
 	}
-	if err := mayRead(v.rights, o.Filter); err != nil {
+	if err := mayRead(v.Rights, o.Filter); err != nil {
 		return nil, err
 	}
 	limit := min(o.Limit, journal.MaxPage)
@@ -187,11 +148,11 @@ const (
 func (j *journalService) Follow(
 	ctx context.Context, m *pb.FollowRequest, out *connect.ServerStream[pb.Frame],
 ) error {
-	st, err := j.open(ctx, m.GetCell())
+	st, err := j.s.open(ctx, m.GetCell())
 	if err != nil {
 		return err
 	}
-	defer st.close()
+	defer st.Close()
 	pulse, err := duration("pulse", m.GetPulse(), pulseMin, waitMax, time.Second)
 	if err != nil {
 		return err
@@ -203,18 +164,18 @@ func (j *journalService) Follow(
 	// Between frames the token is looked at again, so a frame without events may be made and not be sent.
 	o.Pulse = min(pulse, token.Bound)
 	var sent time.Time
-	for f, err := range st.cell.log.Follow(st.ctx, o) {
+	for f, err := range st.cell.log.Follow(st.Ctx, o) {
 		if err == nil {
-			err = st.still(st.ctx)
+			err = st.Still(st.Ctx)
 		}
 		if err != nil {
-			return ending(st.ctx, err)
+			return door.Ending(st.Ctx, err)
 		}
 		if len(f.Events) == 0 && !sent.IsZero() && clock.Since(sent) < pulse-o.Pulse/2 {
 			continue
 		}
 		for part := range parts(&f) {
-			if err := send(st, out, wire.Frame(part, m.GetJson())); err != nil {
+			if err := door.Send(st.Stream, out, wire.Frame(part, m.GetJson())); err != nil {
 				return err
 			}
 		}
@@ -225,11 +186,11 @@ func (j *journalService) Follow(
 
 // Poll implements the service.
 func (j *journalService) Poll(ctx context.Context, m *pb.PollRequest) (*pb.Frame, error) {
-	st, err := j.open(ctx, m.GetCell())
+	st, err := j.s.open(ctx, m.GetCell())
 	if err != nil {
 		return nil, err
 	}
-	defer st.close()
+	defer st.Close()
 	wait, err := duration("wait", m.GetWait(), 0, waitMax, 0)
 	if err != nil {
 		return nil, err
@@ -240,12 +201,12 @@ func (j *journalService) Poll(ctx context.Context, m *pb.PollRequest) (*pb.Frame
 	}
 	o.Pulse = max(time.Millisecond, min(wait, token.Bound))
 	began := clock.Now()
-	for f, err := range st.cell.log.Follow(st.ctx, o) {
+	for f, err := range st.cell.log.Follow(st.Ctx, o) {
 		if err == nil {
-			err = st.still(st.ctx)
+			err = st.Still(st.Ctx)
 		}
 		if err != nil {
-			return nil, ending(st.ctx, err)
+			return nil, door.Ending(st.Ctx, err)
 		}
 		waited := clock.Since(began) >= wait
 		if len(f.Events) == 0 && !waited {
@@ -255,7 +216,7 @@ func (j *journalService) Poll(ctx context.Context, m *pb.PollRequest) (*pb.Frame
 			return wire.Frame(part, m.GetJson()), nil
 		}
 	}
-	return nil, ending(st.ctx, fmt.Errorf("%w: following ended", journal.ErrClosed))
+	return nil, door.Ending(st.Ctx, fmt.Errorf("%w: following ended", journal.ErrClosed))
 }
 
 func (st *stream) followOptions(
@@ -268,7 +229,7 @@ func (st *stream) followOptions(
 		return o, err
 	}
 	o.Page = int(page)
-	return o, mayRead(st.rights, o.Filter)
+	return o, mayRead(st.Rights, o.Filter)
 }
 
 func duration(field string, d *durationpb.Duration, least, most, standard time.Duration) (time.Duration, error) {

@@ -12,17 +12,20 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
+	"example.com/vidimus/server/internal/door"
 	"example.com/vidimus/server/internal/wire"
 )
 
 const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+
 	headerMax  = 64 << 10
 	h2Streams  = 1000
 	h2PingIdle = idleTimeout / 4
 )
-
-type drainKey struct{}
 
 // Serve answers what comes through the listener until ctx ends. Then it drains: it is not ready any more, followers
 // are told to go on elsewhere from their last checkpoint, and calls under way have until the configured limit. It
@@ -71,7 +74,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, accept func(*http.Se
 // MayListen returns nil if [Server.Serve] takes an address, and otherwise why it refuses: it keeps a server without
 // authentication on its own machine. It also returns what [token.Book.Any] returns.
 func (s *Server) MayListen(ctx context.Context, a net.Addr) error {
-	if local(a) {
+	if door.Local(a) {
 		return nil
 	}
 	if s.config.Open {
@@ -101,21 +104,7 @@ func (s *Server) httpServer(drain context.Context) *http.Server {
 		MaxHeaderBytes:    headerMax,
 		ErrorLog:          slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelWarn),
 		BaseContext: func(net.Listener) context.Context {
-			return context.WithValue(context.Background(), drainKey{}, drain)
+			return door.WithDrain(context.Background(), drain)
 		},
-	}
-}
-
-// untilDrain returns a context that also ends, with its cause, when the server drains.
-func untilDrain(ctx context.Context) (context.Context, func()) {
-	drain, _ := ctx.Value(drainKey{}).(context.Context)
-	if drain == nil {
-		return ctx, func() {}
-	}
-	both, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(drain, func() { cancel(context.Cause(drain)) })
-	return both, func() {
-		stop()
-		cancel(nil)
 	}
 }

@@ -14,9 +14,7 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -29,7 +27,7 @@ import (
 
 	"example.com/vidimus/journal"
 	"example.com/vidimus/lease"
-	"example.com/vidimus/server/internal/wire"
+	"example.com/vidimus/server/internal/door"
 	"example.com/vidimus/server/token"
 	"example.com/vidimus/server/vidimusv1/vidimusv1connect"
 )
@@ -47,6 +45,9 @@ type Config struct {
 	Streams int
 	// Requests is how many other calls may be under way in all; 0 stands for 1024.
 	Requests int
+	// RequestBytes is how much memory the bodies of requests under way may take together; 0 stands for 256 MiB. A
+	// compressed one counts as the largest that is taken, which is 16 MiB.
+	RequestBytes int64
 	// Connections is how many connections may be open; 0 stands for 4096. More wait.
 	Connections int
 	// Drain bounds how long [Server.Serve] waits at its end for calls under way; 0 stands for 20 seconds.
@@ -75,6 +76,12 @@ func (c *Config) validate() error {
 			*f.value = f.standard
 		}
 	}
+	if c.RequestBytes < 0 {
+		return invalid("RequestBytes", fmt.Sprintf("%d is negative; use 0 for 256 MiB", c.RequestBytes))
+	}
+	if c.RequestBytes == 0 {
+		c.RequestBytes = bytesDefault
+	}
 	if c.Drain < 0 {
 		return invalid("Drain", fmt.Sprintf("%v is negative; use 0 for 20s", c.Drain))
 	}
@@ -95,6 +102,7 @@ type cell struct {
 	leases *lease.Table
 	heavy  chan struct{} // has a place for one call that reads everything
 	health health
+	head   atomic.Pointer[journal.Checkpoint] // one of the log and epoch; nil until it is asked for
 }
 
 // Server serves the journals of a node. It is an [http.Handler]; [Server.Serve] also listens. Goroutines may share it.
@@ -102,9 +110,7 @@ type Server struct {
 	config   Config
 	cells    map[string]*cell
 	mux      *http.ServeMux
-	origin   *http.CrossOriginProtection
-	streams  *counter
-	requests chan struct{}
+	door     *door.Door
 	draining atomic.Bool
 }
 
@@ -113,35 +119,54 @@ func New(c Config) (*Server, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{
-		config: c, cells: map[string]*cell{}, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
-		streams: newCounter(c.Streams), requests: make(chan struct{}, c.Requests),
-	}
+	s := &Server{config: c, cells: map[string]*cell{}, mux: http.NewServeMux()}
+	books := map[string]*token.Book{}
 	for name, log := range c.Cells {
 		s.cells[name] = &cell{
 			name: name, log: log, book: token.NewBook(log), leases: lease.NewTable(log), heavy: make(chan struct{}, 1),
 		}
+		books[name] = s.cells[name].book
 	}
-	options := []connect.HandlerOption{
-		connect.WithRequestGate(s.gate),
-		connect.WithInterceptors(&teller{s}),
-		connect.WithRecover(s.recovered),
-		connect.WithReadMaxBytes(bodyMax),
-		connect.WithCompressMinBytes(compressMin),
-		connect.WithCodec(wire.Binary{}),
-		connect.WithCodec(wire.Codec{Type: "json"}),
-		connect.WithCodec(wire.Codec{Type: "json; charset=utf-8"}),
-	}
+	s.door = door.New(door.Config{
+		Books: books, Open: c.Open, Public: public, Lasting: lasting, Streams: c.Streams, Requests: c.Requests,
+		Bytes: c.RequestBytes, Logger: c.Logger,
+	})
+	options := s.door.Options()
 	s.mux.Handle(vidimusv1connect.NewJournalServiceHandler(&journalService{s}, options...))
 	s.mux.Handle(vidimusv1connect.NewLeaseServiceHandler(&leaseService{s}, options...))
 	s.mux.Handle(vidimusv1connect.NewTokenServiceHandler(&tokenService{s}, options...))
 	checks := &healthService{s}
-	options = append(options, connect.WithReadMaxBytes(publicMax))
+	options = append(options, connect.WithReadMaxBytes(door.PublicMax))
 	s.mux.Handle(vidimusv1connect.NewHealthServiceHandler(checks, options...))
 	s.mux.Handle(grpcHealth, connect.NewUnaryHandlerSimple(grpcHealth, checks.Check, options...))
 	s.mux.HandleFunc("GET /livez", s.livez)
 	s.mux.HandleFunc("GET /readyz", s.readyz)
 	return s, nil
+}
+
+// public reports whether a procedure takes no token.
+func public(procedure string) bool {
+	return procedure == vidimusv1connect.HealthServiceCheckProcedure || procedure == grpcHealth
+}
+
+// lasting reports whether a unary call can last, so that it counts as a stream of its token and not as a request.
+func lasting(procedure string) bool { return procedure == vidimusv1connect.JournalServicePollProcedure }
+
+// Mount serves what a handler answers beside what the server does, for the requests that fit a pattern of
+// [http.ServeMux]. The handler gets them after the server has refused those of pages of other sites and, where it is
+// open, those from elsewhere; who else may call is for the handler to find out. Mount before the server is used. It
+// returns a [journal.InvalidError] for a pattern that is none, or that another one leaves nothing.
+func (s *Server) Mount(pattern string, h http.Handler) (err error) {
+	if h == nil {
+		return &journal.InvalidError{Field: "handler", Problem: "is nil; mount what answers"}
+	}
+	defer func() {
+		if refused := recover(); refused != nil { // as http.ServeMux says no
+			err = &journal.InvalidError{Field: "pattern", Problem: fmt.Sprintf("%q cannot be served: %v", pattern, refused)}
+		}
+	}()
+	s.mux.Handle(pattern, h)
+	return nil
 }
 
 // Tokens returns the book of tokens of a cell, or nil if the server has no such cell.
@@ -157,16 +182,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
 	w.Header().Set("Cache-Control", "no-store")
-	admitted, c, err := s.admit(w, r)
+	admitted, leave, err := s.door.Admit(w, r)
 	if err != nil {
 		writeJSON(w, http.StatusForbidden, map[string]string{"code": "permission_denied", "message": err.Error()})
 		return
 	}
-	defer func() {
-		if c.leave != nil {
-			c.leave()
-		}
-	}()
+	defer leave()
 	s.mux.ServeHTTP(w, admitted)
 }
 
@@ -178,61 +199,6 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(text, '\n')) // the caller is gone if it cannot be told
-}
-
-// teller turns what handlers return into what callers are told, and bounds how long a call takes.
-type teller struct{ s *Server }
-
-// WrapUnary implements [connect.Interceptor].
-func (t *teller) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
-	return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
-		limited, cancel := context.WithTimeout(ctx, callTimeout)
-		defer cancel()
-		out, err := next(limited, r)
-		callOf(ctx).sending() // ends with the request
-		if err != nil {
-			return nil, t.s.tell(ctx, r.Spec().Procedure, err)
-		}
-		return out, nil
-	}
-}
-
-// WrapStreamingHandler implements [connect.Interceptor].
-func (t *teller) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		if err := next(ctx, conn); err != nil {
-			return t.s.tell(ctx, conn.Spec().Procedure, err)
-		}
-		return nil
-	}
-}
-
-// WrapStreamingClient implements [connect.Interceptor].
-func (t *teller) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
-	return next
-}
-
-// tell returns an error as callers may see it, and logs what they may not.
-func (s *Server) tell(ctx context.Context, procedure string, err error) error {
-	if !wire.Expected(err) {
-		s.config.Logger.ErrorContext(ctx, "call failed", "procedure", procedure, "error", err)
-	}
-	var made *madeIDs
-	if errors.As(err, &made) {
-		return wire.Error(err, made.ids)
-	}
-	return wire.Error(err, nil)
-}
-
-// recovered answers a call whose handler panicked.
-func (s *Server) recovered(ctx context.Context, spec connect.Spec, _ http.Header, what any) error {
-	return s.tell(ctx, spec.Procedure, fmt.Errorf("panic: %v", what))
-}
-
-// audit logs what an administrator did.
-func (s *Server) audit(ctx context.Context, v *visit, did string, args ...any) {
-	by := slices.Concat([]any{"cell", v.cell.name, "by", v.token.Name, "token", v.token.ID}, args)
-	s.config.Logger.InfoContext(ctx, did, by...)
 }
 
 // names returns the names of the cells, sorted.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"example.com/vidimus/lease"
+	"example.com/vidimus/server/internal/door"
 	"example.com/vidimus/server/internal/wire"
 	"example.com/vidimus/server/token"
 	pb "example.com/vidimus/server/vidimusv1"
@@ -19,10 +20,10 @@ type leaseService struct{ s *Server }
 // group is what the ids of a token's sessions begin with. So a session's id tells whose it is, and no session from
 // outside can count as a node of the cell.
 func (v *visit) group() string {
-	if v.open {
+	if v.Open {
 		return "remote"
 	}
-	return "remote-" + v.token.ID
+	return "remote-" + v.Token.ID
 }
 
 // owns makes sure that a session was started with the caller's token.
@@ -44,10 +45,10 @@ func (l *leaseService) StartSession(ctx context.Context, m *pb.StartSessionReque
 		return nil, err
 	}
 	if !v.mayLease() {
-		return nil, missing(token.Right{Verb: token.Lease, Pattern: "*"})
+		return nil, door.Missing(token.Right{Verb: token.Lease, Pattern: "*"})
 	}
 	// The owner's name begins with the token's, so that nobody gets what is handed over to somebody else.
-	owner := v.token.Name
+	owner := v.Token.Name
 	if m.GetOwner() != "" && m.GetOwner() != owner {
 		owner += "/" + m.GetOwner()
 	}
@@ -60,7 +61,7 @@ func (l *leaseService) StartSession(ctx context.Context, m *pb.StartSessionReque
 
 // mayLease reports whether the caller may acquire any lease at all.
 func (v *visit) mayLease() bool {
-	for _, r := range v.rights {
+	for _, r := range v.Rights {
 		if r.Verb == token.Lease || r.Verb == token.Admin {
 			return true
 		}
@@ -102,7 +103,7 @@ func (l *leaseService) Acquire(ctx context.Context, m *pb.AcquireRequest) (*pb.A
 	if err != nil {
 		return nil, err
 	}
-	if err := mayAcquire(v.rights, m.GetName()); err != nil {
+	if err := mayAcquire(v.Rights, m.GetName()); err != nil {
 		return nil, err
 	}
 	if err := v.owns(m.GetSession()); err != nil {
@@ -136,14 +137,14 @@ func (l *leaseService) ForceRelease(ctx context.Context, m *pb.ForceReleaseReque
 	if err != nil {
 		return nil, err
 	}
-	if err := needAdmin(v.rights); err != nil {
+	if err := door.NeedAdmin(v.Rights); err != nil {
 		return nil, err
 	}
-	epoch, err := v.cell.leases.ForceRelease(ctx, m.GetName(), v.token.Name)
+	epoch, err := v.cell.leases.ForceRelease(ctx, m.GetName(), v.Token.Name)
 	if err != nil {
 		return nil, err
 	}
-	l.s.audit(ctx, v, "lease released by force", "lease", m.GetName(), "epoch", int64(epoch))
+	l.s.door.Audit(ctx, v.Visit, "lease released by force", "lease", m.GetName(), "epoch", int64(epoch))
 	info, err := v.cell.leases.Look(ctx, m.GetName())
 	if err != nil {
 		return nil, err
@@ -159,7 +160,7 @@ func (l *leaseService) ListLeases(ctx context.Context, m *pb.ListLeasesRequest) 
 	}
 	limit := pageSize(int(m.GetLimit()))
 	out := &pb.ListLeasesResponse{}
-	for _, part := range spans(v.rights, m.GetPrefix()) {
+	for _, part := range spans(v.Rights, m.GetPrefix()) {
 		infos, err := v.cell.list(ctx, part, m.GetAfter(), limit-len(out.Leases))
 		if err != nil {
 			return nil, err
@@ -198,7 +199,7 @@ func (t *tokenService) enter(ctx context.Context, cell string) (*visit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v, needAdmin(v.rights)
+	return v, door.NeedAdmin(v.Rights)
 }
 
 // CreateToken implements the service.
@@ -218,7 +219,8 @@ func (t *tokenService) CreateToken(ctx context.Context, m *pb.CreateTokenRequest
 	if err != nil {
 		return nil, err
 	}
-	t.s.audit(ctx, v, "token created", "id", made.ID, "name", made.Name, "rights", strings.Join(m.GetRights(), " "))
+	t.s.door.Audit(ctx, v.Visit, "token created",
+		"id", made.ID, "name", made.Name, "rights", strings.Join(m.GetRights(), " "))
 	return &pb.CreateTokenResponse{Secret: secret, Token: wire.Token(&made)}, nil
 }
 
@@ -248,6 +250,6 @@ func (t *tokenService) RevokeToken(ctx context.Context, m *pb.RevokeTokenRequest
 	if err := v.cell.book.Revoke(ctx, m.GetId()); err != nil {
 		return nil, err
 	}
-	t.s.audit(ctx, v, "token revoked", "id", m.GetId())
+	t.s.door.Audit(ctx, v.Visit, "token revoked", "id", m.GetId())
 	return &pb.RevokeTokenResponse{}, nil
 }

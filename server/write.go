@@ -14,20 +14,13 @@ import (
 
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/server/internal/door"
 	"example.com/vidimus/server/internal/wire"
 	"example.com/vidimus/server/token"
 	pb "example.com/vidimus/server/vidimusv1"
 )
 
 type journalService struct{ s *Server }
-
-// madeIDs carries the ids that the server made for a unit along with what became of it.
-type madeIDs struct {
-	error
-	ids []string
-}
-
-func (e *madeIDs) Unwrap() error { return e.error }
 
 // Append implements the service.
 func (j *journalService) Append(ctx context.Context, m *pb.AppendRequest) (*pb.AppendResponse, error) {
@@ -39,14 +32,39 @@ func (j *journalService) Append(ctx context.Context, m *pb.AppendRequest) (*pb.A
 	if err != nil {
 		return nil, err
 	}
-	if err := mayWrite(v.rights, &u); err != nil {
+	if err := mayWrite(v.Rights, &u); err != nil {
 		return nil, err
 	}
 	res, err := v.cell.log.Commit(ctx, u)
 	if err != nil {
-		return nil, &madeIDs{blind(v.rights, err), ids}
+		return nil, door.WithIDs(blind(v.Rights, err), ids)
 	}
+	v.say(ctx, res.Position)
 	return wire.Result(&res, ids), nil
+}
+
+// positionHeader says where in the log an answer stands.
+const positionHeader = "Vidimus-Position"
+
+// say puts the place of a write into the header of the answer. Log and epoch may be those of a moment ago: a place in
+// another epoch than the reader's is never taken for seen.
+func (v *visit) say(ctx context.Context, p journal.Position) {
+	info, ok := connect.CallInfoForHandlerContext(ctx)
+	if !ok || p == 0 {
+		return
+	}
+	head := v.cell.head.Load()
+	if head == nil {
+		read, err := v.cell.log.Head(ctx)
+		if err != nil {
+			return // the write is done and answered; the header is only a convenience
+		}
+		head = &read
+		v.cell.head.Store(head)
+	}
+	at := *head
+	at.Position = p
+	info.ResponseHeader().Set(positionHeader, at.String())
 }
 
 // AppendMany implements the service.
@@ -65,7 +83,7 @@ func (j *journalService) AppendMany(ctx context.Context, m *pb.AppendManyRequest
 		if units[i], ids[i], err = wire.ToUnit(unit); err != nil {
 			return nil, fmt.Errorf("%s: %w", field, err)
 		}
-		if err := mayWrite(v.rights, &units[i]); err != nil {
+		if err := mayWrite(v.Rights, &units[i]); err != nil {
 			return nil, fmt.Errorf("%s: %w", field, err)
 		}
 	}
@@ -74,10 +92,11 @@ func (j *journalService) AppendMany(ctx context.Context, m *pb.AppendManyRequest
 		return nil, err
 	}
 	out := &pb.AppendManyResponse{}
-	failed, first := 0, error(nil)
+	failed, first, last := 0, error(nil), journal.Position(0)
 	for i := range outcomes {
 		o := &outcomes[i]
-		if o.Err = blind(v.rights, o.Err); o.Err != nil && !wire.Expected(o.Err) {
+		last = max(last, o.Result.Position)
+		if o.Err = blind(v.Rights, o.Err); o.Err != nil && !wire.Expected(o.Err) {
 			if failed++; failed == 1 {
 				first = o.Err
 			}
@@ -87,6 +106,7 @@ func (j *journalService) AppendMany(ctx context.Context, m *pb.AppendManyRequest
 	if failed > 0 { // once: a full disk fails a thousand alike
 		j.s.config.Logger.ErrorContext(ctx, "units failed", "cell", v.cell.name, "units", failed, "first", first)
 	}
+	v.say(ctx, last)
 	return out, nil
 }
 
@@ -116,7 +136,7 @@ func (j *journalService) GetRecord(ctx context.Context, m *pb.GetRecordRequest) 
 	if err != nil {
 		return nil, err
 	}
-	if err := mayTouch(v.rights, m.GetKind(), m.GetKey()); err != nil {
+	if err := mayTouch(v.Rights, m.GetKind(), m.GetKey()); err != nil {
 		return nil, err
 	}
 	r, err := v.cell.log.Record(ctx, m.GetKind(), m.GetKey())
@@ -132,7 +152,7 @@ func (j *journalService) ListRecords(ctx context.Context, m *pb.ListRecordsReque
 	if err != nil {
 		return nil, err
 	}
-	if err := mayList(v.rights, m.GetKind()); err != nil {
+	if err := mayList(v.Rights, m.GetKind()); err != nil {
 		return nil, err
 	}
 	q := journal.RecordQuery{
@@ -178,7 +198,7 @@ func (j *journalService) Stat(ctx context.Context, m *pb.StatRequest) (*pb.StatR
 	if err != nil {
 		return nil, err
 	}
-	if err := mayRead(v.rights, nil); err != nil {
+	if err := mayRead(v.Rights, nil); err != nil {
 		return nil, err
 	}
 	leave, err := v.cell.alone()
@@ -210,12 +230,12 @@ const verifyTick = time.Second
 func (j *journalService) Verify(
 	ctx context.Context, m *pb.VerifyRequest, out *connect.ServerStream[pb.VerifyResponse],
 ) error {
-	st, err := j.open(ctx, m.GetCell())
+	st, err := j.s.open(ctx, m.GetCell())
 	if err != nil {
 		return err
 	}
-	defer st.close()
-	if err := needAdmin(st.rights); err != nil {
+	defer st.Close()
+	if err := door.NeedAdmin(st.Rights); err != nil {
 		return err
 	}
 	leave, err := st.cell.alone()
@@ -223,7 +243,7 @@ func (j *journalService) Verify(
 		return err
 	}
 	defer leave()
-	limited, cancel := context.WithCancelCause(st.ctx)
+	limited, cancel := context.WithCancelCause(st.Ctx)
 	defer cancel(nil)
 	var at atomic.Int64
 	var breaches []string
@@ -240,11 +260,11 @@ func (j *journalService) Verify(
 		case err := <-done:
 			tick.Stop()
 			if err != nil {
-				return ending(limited, err)
+				return door.Ending(limited, err)
 			}
-			return send(st, out, &pb.VerifyResponse{Position: at.Load(), Done: true, Breaches: breaches})
+			return door.Send(st.Stream, out, &pb.VerifyResponse{Position: at.Load(), Done: true, Breaches: breaches})
 		case <-tick.C:
-			if err := send(st, out, &pb.VerifyResponse{Position: at.Load()}); err != nil {
+			if err := door.Send(st.Stream, out, &pb.VerifyResponse{Position: at.Load()}); err != nil {
 				cancel(err)
 				<-done
 				return err
@@ -259,13 +279,14 @@ func (j *journalService) Renew(ctx context.Context, m *pb.RenewRequest) (*pb.Che
 	if err != nil {
 		return nil, err
 	}
-	if err := needAdmin(v.rights); err != nil {
+	if err := door.NeedAdmin(v.Rights); err != nil {
 		return nil, err
 	}
 	head, err := v.cell.log.Renew(ctx)
 	if err != nil {
 		return nil, err
 	}
-	j.s.audit(ctx, v, "journal renewed", "epoch", int64(head.Epoch))
+	v.cell.head.Store(&head)
+	j.s.door.Audit(ctx, v.Visit, "journal renewed", "epoch", int64(head.Epoch))
 	return wire.Checkpoint(head), nil
 }
