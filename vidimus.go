@@ -11,11 +11,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"time"
 
 	"example.com/vidimus/cell"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/server"
+	"example.com/vidimus/server/token"
 )
 
 // Config configures a node. Its cell's own settings are in Cell.
@@ -81,6 +83,26 @@ func logger(l *slog.Logger) *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return l
+}
+
+// Add gives the cell more services to run, made for the cell that [Node.Cell] returns. Call it before Run.
+func (n *Node) Add(services ...cell.Service) { n.services = append(n.services, services...) }
+
+// Mount answers requests that fit a pattern with a handler, as [server.Server.Mount] does. Call it before Run. It
+// returns a [journal.InvalidError] when the node does not listen, too.
+func (n *Node) Mount(pattern string, h http.Handler) error {
+	if n.server == nil {
+		return &journal.InvalidError{Field: "Listen", Problem: "is empty, so nobody calls; give the node an address"}
+	}
+	return n.server.Mount(pattern, h)
+}
+
+// Tokens returns the book of tokens of the node's cell, or nil if the node does not listen.
+func (n *Node) Tokens() *token.Book {
+	if n.server == nil {
+		return nil
+	}
+	return n.server.Tokens(n.cell.Name())
 }
 
 // Cell returns the cell that the node belongs to.
