@@ -34,7 +34,8 @@ var manyNames = map[string]struct {
 	names  int
 	reason string
 }{
-	"journal": {72, "the ground room: the words, limits and errors that all other rooms share"},
+	"journal":  {72, "the ground room: the words, limits and errors that all other rooms share"},
+	"passport": {50, "the ground room of what travels: its words, errors and seams, for both sides of a passport"},
 }
 
 // plainMethods fit interfaces of the standard library, which say what they do.

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package passport is state that travels: a short-lived, signed and versioned snapshot of a subject's state, which
+// any service checks offline.
+//
+// A passport is an OAuth Transaction Token (draft-ietf-oauth-transaction-tokens): a JWS (RFC 7515) in compact form,
+// signed with Ed25519 (RFC 8037, RFC 9864), with one private claim, "vid", that says which position of which log it
+// is a copy of.
+package passport
+
+import (
+	"encoding/json"
+	"time"
+
+	"example.com/vidimus/passport/header"
+)
+
+// Mark is a place in a log: which log, in which epoch of it, and how far.
+type Mark = header.Mark
+
+// Limits of passports.
+const (
+	// MaxLife is the longest time between IssuedAt and ExpiresAt.
+	MaxLife = 300 * time.Second
+	// MaxToken is the longest passport that is signed, in bytes. A verifier looks at passports of twice that.
+	MaxToken = 4 << 10
+	// DefaultSkew is how far the clocks of authority and verifier may differ.
+	DefaultSkew = 5 * time.Second
+)
+
+// Claims is what a passport says. The names in comments are those on the wire. Claims that a verifier returns may be
+// shared between requests: do not change them, nor what they point to.
+type Claims struct {
+	Issuer    string    // iss
+	Audience  string    // aud: the trust domain
+	IssuedAt  time.Time // iat, seconds
+	ExpiresAt time.Time // exp, seconds
+	Txn       string    // txn: one transaction; what a revoked token is named by
+	Subject   string    // sub
+	Scope     string    // scope: names separated by one space
+	Workload  string    // req_wl: who asked for the passport
+	Session   string    // sid
+
+	State   json.RawMessage // tctx: {"subject": {…}, "session": {…}}, by the declared public schemas only
+	Request json.RawMessage // rctx: what is known of the request, such as {"req_ip": "…"}
+
+	ACR      string    // acr: how surely the subject was recognised
+	AMR      []string  // amr: by which methods
+	AuthTime time.Time // auth_time, seconds
+
+	Mark                     // vid.log, vid.ep, vid.pos: the snapshot holds every change up to here
+	Tenant         string    // vid.ten
+	Version        int64     // vid.ver: the version of the session
+	SubjectVersion int64     // vid.sver: the version of the subject's own state
+	AsOf           time.Time // vid.asof: the authority's clock before it read the state, milliseconds
+	Schema         string    // vid.sch: the name of the public schema of State, such as "boxoffice/3"
+
+	KeyID string // kid of the header: the key that the passport was signed with. Sign does not look at it
+}

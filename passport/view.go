@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What a verifier knows of changes, and who mints: the seams to the rooms beside this one.
+
+package passport
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// What a passport that is genuine may still be refused for.
+var (
+	// ErrSuperseded: what the passport says was changed since. A new one will do.
+	ErrSuperseded = errors.New("passport is superseded")
+	// ErrRevoked: the token, session, subject, tenant or key was revoked. No new passport will be minted for it.
+	ErrRevoked = errors.New("passport is revoked")
+	// ErrStale: too long ago that the verifier was last known to have seen everything.
+	ErrStale = errors.New("freshness is unknown")
+	// ErrForeign: the passport was minted from another log, or another epoch of it, than the view follows.
+	ErrForeign = errors.New("passport is of another log")
+)
+
+// View is what a verifier knows of the changes made since passports were minted. [heartbeat.View] is one. Goroutines
+// may share it. A view with a method Wait(context.Context, Mark) error, which returns once Through reaches the mark,
+// is waited for when a request must be decided at least as fresh as a mark.
+type View interface {
+	// Staleness is the time since the view was last known to hold every change: a bound, on this process's monotonic
+	// clock. [Unknown] if it never did, or lost track.
+	Staleness() time.Duration
+	// Through is the place in the log up to which every change was applied.
+	Through() Mark
+	// Generation moves whenever [View.Judge] could come to another verdict, other than by staleness: after the change
+	// shows in Judge, and before Staleness counts on it. Verdicts are remembered by the generation read before them.
+	Generation() uint64
+	// Judge returns nil, [ErrSuperseded], [ErrRevoked] or [ErrForeign]. It does not look at staleness.
+	Judge(c *Claims) error
+}
+
+// Unknown is the staleness of a view that does not know what it missed.
+const Unknown = time.Duration(1<<63 - 1)
+
+// SubjectKey names a subject of a tenant in logs and on the wire without naming a person: the first 16 bytes of the
+// SHA-256 of tenant, a zero byte, and subject, in base64url. Whoever guesses the subject can compute it.
+func SubjectKey(tenant, subject string) string {
+	sum := sha256.Sum256([]byte(tenant + "\x00" + subject))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// Ask is what a passport is asked for with.
+type Ask struct {
+	// Handle is the opaque value of the browser's cookie.
+	Handle string
+	// Scope is what the passport is to allow, names separated by spaces; empty for all that the asker may have.
+	Scope string
+	// Workload names who asks.
+	Workload string
+	// Txn names the transaction; empty for a new name.
+	Txn string
+	// Request is what is known of the request, for the claim rctx.
+	Request json.RawMessage
+	// AtLeast is a place in the log that the snapshot must have seen; the zero Mark for any.
+	AtLeast Mark
+	// Life is how long the passport shall be good for; 0 for the authority's default.
+	Life time.Duration
+}
+
+// Grant is what an authority gives.
+type Grant struct {
+	Token  string
+	Claims Claims
+	// Handle, if not empty, is to replace the browser's cookie: it was rotated.
+	Handle string
+}
+
+// Authority mints passports. session.Sessions is one in this process, server/remote has one over HTTP.
+type Authority interface {
+	// Mint returns a passport for the session that a handle stands for, or [ErrNoSession] if the handle is forged,
+	// foreign, or its session has ended.
+	Mint(ctx context.Context, a Ask) (Grant, error)
+}
+
+// Replacer is an authority that knows how to replace a passport.
+type Replacer interface {
+	// Replace returns a new passport for the holder of one that is genuine and not expired: of the same txn, sub and
+	// aud, with no more scope, and from a snapshot read after the call began that reaches atLeast. A mark of another log
+	// asks for nothing more. It returns [ErrRevoked], [ErrNoSession] or [ErrUnavailable].
+	Replace(ctx context.Context, token string, atLeast Mark) (Grant, error)
+}
+
+// ErrNoSession: there is no live session for the handle.
+var ErrNoSession = errors.New("no such session")
+
+// ErrUnavailable: the authority cannot be reached or does not answer now.
+var ErrUnavailable = errors.New("authority unavailable")
