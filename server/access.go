@@ -22,6 +22,11 @@ func mayWrite(rights token.Rights, u *journal.Unit) error {
 	for i := range u.Appends {
 		a := &u.Appends[i]
 		category := a.Stream.Category()
+		if len(a.Events) > 0 && ruled(category) {
+			if err := door.NeedAdmin(rights); err != nil {
+				return err
+			}
+		}
 		if len(a.Events) == 0 && rights.Allow(token.Read, category) {
 			continue // the answer tells where the stream is, which a reader may know
 		}
@@ -48,6 +53,16 @@ func mayWrite(rights token.Rights, u *journal.Unit) error {
 		}
 	}
 	return nil
+}
+
+// ruled reports whether events of a category decide who is signed in as whom: the right to append to every category does
+// not reach there.
+func ruled(category string) bool {
+	switch category {
+	case "session", "subject", "tenant", "key", "revocation":
+		return true
+	}
+	return false
 }
 
 // blind takes out of an error what the caller may not know: the epoch of a lease that is not its own.
@@ -118,7 +133,7 @@ func (s span) holds(other span) bool {
 // that went back, or a token without a secret, would break what others rely on.
 func served(kind string) bool {
 	switch kind {
-	case journal.KindLease, lease.KindSession, lease.KindQueue, token.Kind:
+	case journal.KindLease, lease.KindSession, lease.KindQueue, token.Kind, "keyring":
 		return true
 	}
 	return false

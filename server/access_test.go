@@ -62,12 +62,13 @@ func read(name string, f journal.Filter) deed {
 }
 
 var (
-	some    = []journal.EventData{{}}
-	toOrder = journal.Unit{Appends: []journal.Append{{Stream: "order-1", Expect: journal.Any, Events: some}}}
-	toCart  = journal.Unit{Appends: []journal.Append{{Stream: "cart-1", Expect: journal.Any, Events: some}}}
-	toBoth  = journal.Unit{Appends: append(append([]journal.Append(nil), toOrder.Appends...), toCart.Appends...)}
-	look    = journal.Unit{Appends: []journal.Append{{Stream: "order-1", Expect: journal.Any}}}
-	spy     = journal.Unit{
+	some      = []journal.EventData{{}}
+	toOrder   = journal.Unit{Appends: []journal.Append{{Stream: "order-1", Expect: journal.Any, Events: some}}}
+	toCart    = journal.Unit{Appends: []journal.Append{{Stream: "cart-1", Expect: journal.Any, Events: some}}}
+	toBoth    = journal.Unit{Appends: append(append([]journal.Append(nil), toOrder.Appends...), toCart.Appends...)}
+	toSession = journal.Unit{Appends: []journal.Append{{Stream: "session-1", Expect: journal.Any, Events: some}}}
+	look      = journal.Unit{Appends: []journal.Append{{Stream: "order-1", Expect: journal.Any}}}
+	spy       = journal.Unit{
 		Appends:    toOrder.Appends,
 		Conditions: []journal.Condition{{After: 1 << 40, Filter: journal.Filter{{Category: "cart"}}}},
 	}
@@ -82,6 +83,8 @@ var matrix = []struct {
 	{commit("append to order and cart", toBoth), "append:* append:*+read:*"},
 	{commit("look at order's version", look), "append:order append:ord* append:* read:order read:* append:*+read:*"},
 	{commit("condition on cart", spy), "append:*+read:*"},
+	{commit("append to session", toSession), ""},
+	{record("write the keys", "keyring", "signing", journal.Check), ""},
 	{read("read all", nil), "read:* append:*+read:*"},
 	{read("read order", journal.Filter{{Category: "order"}}), "read:order read:* append:*+read:*"},
 	{read("read order or cart", journal.Filter{{Category: "order"}, {Category: "cart"}}), "read:* append:*+read:*"},
@@ -170,7 +173,8 @@ var matrix = []struct {
 // holders are the sets of rights that are tried, joined by '+'.
 var holders = []string{
 	"append:order", "append:ord*", "append:cart", "append:*", "read:order", "read:cart", "read:*", "append:*+read:*",
-	"record:basket", "record:t*", "record:l*", "consumer:mailer", "lease:seat", "lease:other",
+	"record:basket", "record:t*", "record:l*", "record:k*", "consumer:mailer", "lease:seat", "lease:other",
+	"session:*", "passport:*", "feed",
 }
 
 func absent[T any](_ T, err error) error {
@@ -219,7 +223,7 @@ func TestNobodyForgesLeasesSessionsOrTokens(t *testing.T) {
 	t.Parallel()
 	n := start(t, server.Config{})
 	l := n.dial(t, "admin")
-	for _, kind := range []string{journal.KindLease, lease.KindSession, lease.KindQueue, token.Kind} {
+	for _, kind := range []string{journal.KindLease, lease.KindSession, lease.KindQueue, token.Kind, "keyring"} {
 		for _, op := range []journal.RecordOp{journal.Put, journal.Delete} {
 			if err := record("", kind, "x", op).do(t.Context(), l); !errors.Is(err, journal.ErrInvalid) {
 				t.Errorf("writing a record of kind %s, op %d: %v, want invalid", kind, op, err)

@@ -177,9 +177,9 @@ func (j *journalService) ListRecords(ctx context.Context, m *pb.ListRecordsReque
 	return out, nil
 }
 
-// veil takes out of a record what not even administrators need to read: the hash of a token's secret.
+// veil takes out of a record what not even administrators need to read: the hash of a token's secret, and sealed keys.
 func veil(r *journal.Record) *journal.Record {
-	if r.Kind == token.Kind {
+	if r.Kind == token.Kind || r.Kind == "keyring" {
 		r.Value = nil
 	}
 	return r

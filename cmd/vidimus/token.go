@@ -53,7 +53,7 @@ func tokenAnswerOf(t *token.Token) tokenAnswer {
 
 type tokenCreateCmd struct {
 	Name    string        `arg:"" help:"Who will hold the token."`
-	Right   []string      `required:"" sep:"none" short:"r" placeholder:"RIGHT" help:"What it may do: read:order, append:order*, consumer:mailer, lease:seat*, record:cart, admin; may be repeated."`
+	Right   []string      `required:"" sep:"none" short:"r" placeholder:"RIGHT" help:"What it may do: read:order, append:order*, consumer:mailer, lease:seat*, record:cart, session:acme, passport:shop.example, feed, admin; may be repeated."`
 	Expires time.Duration `placeholder:"DURATION" help:"How long it is good for, as 720h; without it for ever."`
 }
 

@@ -26,14 +26,22 @@ const (
 	Lease Verb = "lease"
 	// Consumer reads and writes the checkpoints of consumers, by name.
 	Consumer Verb = "consumer"
+	// Session starts, reads, changes and ends the sessions of a tenant's subjects, and revokes them.
+	Session Verb = "session"
+	// Passport exchanges handles for passports of an audience, introspects them, and revokes single ones.
+	Passport Verb = "passport"
+	// Feed follows the feed of changes, pings, and sends beats. It has no pattern: who checks passports must know all.
+	Feed Verb = "feed"
 	// Admin does everything, on every name.
 	Admin Verb = "admin"
 )
 
-// Right allows a verb on names: "read:order", "append:order*" for all that begin with order, "read:*", "admin".
+// Right allows a verb on names: "read:order", "append:order*" for all that begin with order, "read:*", "session:acme",
+// "feed", "admin".
 type Right struct {
 	Verb Verb
-	// Pattern is a name, or the beginning of names followed by '*'. It is empty for [Admin].
+	// Pattern is a name, or the beginning of names followed by '*'. It is empty for [Feed] and
+	// [Admin].
 	Pattern string
 }
 
@@ -45,7 +53,7 @@ func ParseRight(text string) (Right, error) {
 		return Right{}, err
 	}
 	if r.String() != text {
-		return Right{}, invalidRight("%q has an empty pattern; write admin alone", text)
+		return Right{}, invalidRight("%q has an empty pattern; write %s alone", text, verb)
 	}
 	return r, nil
 }
@@ -58,18 +66,27 @@ func (r Right) validate() error {
 	switch r.Verb {
 	case Admin:
 		if r.Pattern != "" {
-			return invalidRight("%q cannot be narrowed; write admin alone, or use read, append, record, lease, consumer", r)
+			return invalidRight("%q cannot be narrowed; write admin alone, or use one of the other verbs", r)
 		}
 		return nil
-	case Read, Append, Record, Lease, Consumer:
+	case Feed:
+		if r.Pattern != "" {
+			return invalidRight("%q cannot be narrowed, because who checks passports must know of all changes; write feed", r)
+		}
+		return nil
+	case Read, Append, Record, Lease, Consumer, Session, Passport:
 	default:
 		return invalidRight("%q begins with no known verb; write read:order, append:order, record:kind, lease:name, "+
-			"consumer:name or admin", r)
+			"consumer:name, session:tenant, passport:audience, feed or admin", r)
 	}
+	return r.validatePattern()
+}
+
+func (r Right) validatePattern() error {
 	name := strings.TrimSuffix(r.Pattern, "*")
 	switch {
 	case r.Pattern == "":
-		return invalidRight("%q names nothing; write %s:order for one category, %[2]s:* for all", r, r.Verb)
+		return invalidRight("%q names nothing; write %s:name for one name, %[2]s:* for all", r, r.Verb)
 	case len(name) > journal.MaxName || strings.ContainsFunc(name, unprintable):
 		return invalidRight("%q is too long or cannot be printed", r)
 	case strings.Contains(name, "*"):
@@ -154,7 +171,7 @@ func (rs Rights) All(v Verb) bool {
 // Reserved reports whether records of a kind belong to the system: no right but [Admin] reaches them by their kind.
 func Reserved(kind string) bool {
 	for _, begin := range []string{
-		journal.KindLease, journal.KindCheckpoint, "session", Kind, "timer", "snapshot", "flow", "cron", "cell",
+		journal.KindLease, journal.KindCheckpoint, "session", "subject", "keyring", "presence", Kind, "timer", "snapshot", "flow", "cron", "cell",
 		"shard", "projection", "outbox", "inbox", "vidimus",
 	} {
 		rest, ok := strings.CutPrefix(kind, begin)

@@ -32,6 +32,16 @@ func TestRightsCoverWhatTheySay(t *testing.T) {
 		{"admin", token.Lease, "anything", true},
 		{"lease:seat/12", token.Lease, "seat/12", true},
 		{"consumer:mailer-*", token.Consumer, "mailer-1", true},
+		{"session:acme", token.Session, "acme", true},
+		{"session:acme", token.Session, "acme2", false},
+		{"session:acme", token.Session, "", false},
+		{"session:acme", token.Passport, "acme", false},
+		{"session:*", token.Session, "", true},
+		{"passport:shop.example", token.Passport, "shop.example", true},
+		{"passport:shop.example", token.Passport, "shop", false},
+		{"feed", token.Feed, "", true},
+		{"feed", token.Session, "", false},
+		{"admin", token.Feed, "", true},
 	} {
 		rights, err := token.ParseRights(tt.right)
 		if err != nil {
@@ -51,7 +61,8 @@ func TestBadRightsAreRefused(t *testing.T) {
 	for _, text := range []string{
 		"", "read", "read:", "fly:order", "admin:order", "admin:", "admin:*", "read:or*er", "read:**", "read:order-1",
 		"append:order-*", "record:*", "record:lease", "record:token", "record:session", "record:checkpoint", "read:\x00",
-		"Read:order", " read:order",
+		"Read:order", " read:order", "feed:", "feed:*", "feed:acme", "session", "session:", "passport:", "session:a*b",
+		"record:keyring", "record:keyring-old", "record:presence", "record:subject",
 	} {
 		if r, err := token.ParseRight(text); !errors.Is(err, journal.ErrInvalid) {
 			t.Errorf("%q was read as %v, %v, want invalid", text, r, err)
