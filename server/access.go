@@ -55,8 +55,8 @@ func mayWrite(rights token.Rights, u *journal.Unit) error {
 	return nil
 }
 
-// ruled reports whether events of a category decide who is signed in as whom: the right to append to every category does
-// not reach there.
+// ruled reports whether events of a category decide who is signed in as whom. The right to append to every category
+// does not reach there.
 func ruled(category string) bool {
 	switch category {
 	case "session", "subject", "tenant", "key", "revocation":

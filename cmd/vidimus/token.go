@@ -53,14 +53,15 @@ func tokenAnswerOf(t *token.Token) tokenAnswer {
 
 type tokenCreateCmd struct {
 	Name    string        `arg:"" help:"Who will hold the token."`
-	Right   []string      `required:"" sep:"none" short:"r" placeholder:"RIGHT" help:"What it may do: read:order, append:order*, consumer:mailer, lease:seat*, record:cart, session:acme, passport:shop.example, feed, admin; may be repeated."`
+	Right   []string      `required:"" sep:"none" short:"r" placeholder:"RIGHT" help:"What it may do, as read:order, append:order*, session:acme, feed or admin; may be repeated."`
 	Expires time.Duration `placeholder:"DURATION" help:"How long it is good for, as 720h; without it for ever."`
 }
 
 // Help is shown by --help.
 func (c *tokenCreateCmd) Help() string {
 	return `The text is printed to standard output and kept nowhere: the journal has a hash of it. Running nodes know the token
-within a second.
+within a second. Rights are read, append (categories), record (kinds), lease, consumer (names), session (tenants),
+passport (audiences), feed and admin. A '*' at the end of a name stands for every ending.
 
 Examples:
 

@@ -171,8 +171,8 @@ func (rs Rights) All(v Verb) bool {
 // Reserved reports whether records of a kind belong to the system: no right but [Admin] reaches them by their kind.
 func Reserved(kind string) bool {
 	for _, begin := range []string{
-		journal.KindLease, journal.KindCheckpoint, "session", "subject", "keyring", "presence", Kind, "timer", "snapshot", "flow", "cron", "cell",
-		"shard", "projection", "outbox", "inbox", "vidimus",
+		journal.KindLease, journal.KindCheckpoint, "session", "subject", "keyring", "presence", Kind, "timer", "snapshot",
+		"flow", "cron", "cell", "shard", "projection", "outbox", "inbox", "vidimus",
 	} {
 		rest, ok := strings.CutPrefix(kind, begin)
 		if ok && (rest == "" || !isLetter(rest[0])) {
