@@ -62,7 +62,7 @@ var plan = []room{
 	},
 	{path: "passport/keyring", may: []string{"journal", "cell", "passport"}},
 	{path: "heartbeat", may: []string{"passport"}},
-	{path: "heartbeat/feed", may: []string{"journal", "passport", "heartbeat"}},
+	{path: "heartbeat/feed", may: []string{"journal", "passport", "passport/header", "heartbeat"}},
 	{path: "heartbeat/presence"},
 	{path: "entity", may: []string{"journal", "journal/schema", "cell"}},
 	{
@@ -84,7 +84,9 @@ var plan = []room{
 	},
 	{path: "server/token", may: []string{"journal"}},
 	{
-		path: "server/internal/wire", may: []string{"journal", "lease", "server/token", "server/vidimusv1"},
+		path: "server/internal/wire", may: []string{
+			"journal", "lease", "passport", "heartbeat", "session", "server/token", "server/vidimusv1",
+		},
 		outside: []string{"google.golang.org/protobuf", "connectrpc.com/connect"},
 	},
 	{
@@ -106,15 +108,16 @@ var plan = []room{
 	},
 	{
 		path: "server/authority", may: []string{
-			"journal", "cell", "passport", "passport/keyring", "heartbeat", "heartbeat/feed", "heartbeat/presence", "session",
-			"server/vidimusv1", "server/vidimusv1/...", "server/internal/wire", "server/token",
+			"journal", "lease", "cell", "passport", "passport/header", "passport/keyring",
+			"heartbeat", "heartbeat/feed", "heartbeat/presence", "session",
+			"server/vidimusv1", "server/vidimusv1/...", "server/internal/wire", "server/internal/door", "server/token",
 		},
 		outside: []string{"google.golang.org/protobuf", "connectrpc.com/connect"},
 	},
 
 	{
 		path: "server/remote", may: []string{
-			"passport", "heartbeat", "heartbeat/presence",
+			"passport", "passport/header", "heartbeat", "heartbeat/presence", "session",
 			"journal", "lease", "server/internal/wire", "server/token", "server/vidimusv1", "server/vidimusv1/...",
 		},
 		outside: []string{"google.golang.org/protobuf", "connectrpc.com/connect"},

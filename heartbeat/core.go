@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What a view decides, without I/O, clocks or locks: one goroutine, and time comes in from outside.
+
+package heartbeat
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"example.com/vidimus/passport"
+)
+
+// maxPending bounds the answers to pings that wait for frames.
+const maxPending = 16
+
+// moment is one instant by both clocks of a process, counted from when its view was made.
+type moment struct{ mono, wall time.Duration }
+
+// since is the time that passed between two moments: the longer of both clocks. The monotonic clock of Linux stands
+// still while a machine is suspended; the wall clock does not. A wall clock that jumps ahead makes the time too long
+// until the next ping is answered, and one that jumps back changes nothing: neither makes anything look fresher than
+// it is.
+func (m moment) since(then moment) time.Duration { return max(0, m.mono-then.mono, m.wall-then.wall) }
+
+// answer is a ping that was answered: everything acknowledged before sent stands at or below head.
+type answer struct {
+	sent moment
+	head Head
+}
+
+// core is a view's state. It knows every change of one log in (floors.base, through].
+type core struct {
+	at         passport.Mark // the log, and through
+	floors     floors
+	gap        bool
+	pending    []answer // none says less than another; all of the log of at, once that is known
+	dated      bool
+	asOf       moment // everything acknowledged before this moment was applied
+	generation uint64
+}
+
+// apply takes a frame in.
+func (c *core) apply(f *Frame) error {
+	if err := f.Validate(); err != nil {
+		return err
+	}
+	mark := f.Mark()
+	if mark.Log == c.at.Log && mark.Epoch < c.at.Epoch {
+		return fmt.Errorf("%w: the frame is of %s, %s was followed", ErrRewound, mark, c.at)
+	}
+	contiguous := mark.SameLog(c.at) && f.After <= c.at.Position
+	switch {
+	case !contiguous && !f.Snapshot:
+		c.gap = c.at.Log != ""
+		return fmt.Errorf("%w: the frame begins behind %d of %s.%d, applied is %s", ErrGap, f.After, f.Log, f.Epoch, c.at)
+	case !mark.SameLog(c.at):
+		c.reset(mark, f.After)
+	}
+	changed := false
+	if !contiguous {
+		changed = c.floors.raiseBase(f.After)
+	}
+	for i := range f.Changes {
+		if c.floors.raise(&f.Changes[i]) {
+			changed = true
+		}
+	}
+	if changed {
+		c.generation++
+	}
+	c.at.Position = max(c.at.Position, f.Through)
+	c.gap = false
+	c.settle()
+	return nil
+}
+
+// reset forgets one log and begins with another, of which nothing before base is known.
+func (c *core) reset(mark passport.Mark, base int64) {
+	c.at = passport.Mark{Log: mark.Log, Epoch: mark.Epoch}
+	c.floors = newFloors(base, c.floors.limit)
+	c.dated = false
+	c.generation++
+	c.pending = slices.DeleteFunc(c.pending, func(a answer) bool { return !a.head.SameLog(c.at) })
+}
+
+// answered takes in that a ping, sent when applied was reached, was answered.
+func (c *core) answered(sent moment, applied passport.Mark, head Head) error {
+	if !head.Valid() {
+		return noPlace("head", head)
+	}
+	if head.Log == c.at.Log && head.Epoch < c.at.Epoch || head.SameLog(applied) && head.Position < applied.Position {
+		return fmt.Errorf("%w: the log ends at %s, applied is %s", ErrRewound, head, applied)
+	}
+	if c.at.Log != "" && !head.SameLog(c.at) {
+		return fmt.Errorf("%w: the log ends at %s, followed is %s", ErrGap, head, c.at)
+	}
+	c.await(answer{sent, head})
+	c.settle()
+	return nil
+}
+
+// await adds an answer to those that wait for frames. One that says less than another is dropped.
+func (c *core) await(a answer) {
+	covers := func(x, y answer) bool { return x.sent.mono >= y.sent.mono && y.head.Reaches(x.head) }
+	if slices.ContainsFunc(c.pending, func(b answer) bool { return covers(b, a) }) {
+		return
+	}
+	kept := slices.DeleteFunc(c.pending, func(b answer) bool { return covers(a, b) })
+	if len(kept) == maxPending {
+		kept = kept[:maxPending-1] // the oldest stay, or a feed that lags for long would never be dated
+	}
+	c.pending = append(kept, a)
+}
+
+// settle dates the view by the newest answer whose head it has reached.
+func (c *core) settle() {
+	for _, a := range c.pending {
+		if c.at.Reaches(a.head) && (!c.dated || a.sent.mono > c.asOf.mono) {
+			c.dated, c.asOf = true, a.sent
+		}
+	}
+	c.pending = slices.DeleteFunc(c.pending, func(a answer) bool { return c.at.Reaches(a.head) })
+}
+
+// raise applies a change that this process learned of before the feed told it.
+func (c *core) raise(log passport.Mark, ch *Change) error {
+	if err := ch.Validate(); err != nil {
+		return err
+	}
+	if !log.SameLog(c.at) {
+		return fmt.Errorf("%w: the change is of %s, followed is %s", passport.ErrForeign, log, c.at)
+	}
+	if c.floors.raise(ch) {
+		c.generation++
+	}
+	return nil
+}
+
+func (c *core) judge(claims *passport.Claims) error {
+	if !claims.SameLog(c.at) {
+		return passport.ErrForeign
+	}
+	switch c.floors.judge(claims) {
+	case revoked:
+		return passport.ErrRevoked
+	case superseded:
+		return passport.ErrSuperseded
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Floors: what became of passports minted below a position, for everything that was changed. Pure; one goroutine.
+
+package heartbeat
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+
+	"example.com/vidimus/passport"
+)
+
+// floor says below which positions passports are no longer good. It only rises.
+type floor struct{ superseded, revoked int64 }
+
+// verdict is what floors say of a passport. The worst of several counts.
+type verdict int
+
+const (
+	good verdict = iota
+	superseded
+	revoked
+)
+
+func (f floor) judge(position int64) verdict {
+	switch {
+	case position < f.revoked:
+		return revoked
+	case position < f.superseded:
+		return superseded
+	}
+	return good
+}
+
+// table is the place of a scope in floors.tables.
+type table int
+
+const (
+	tokens table = iota
+	sessions
+	subjects
+	tenants
+	keys
+	everything // under the key ""
+	tableCount
+)
+
+func tableOf(s Scope) table {
+	switch s {
+	case Token:
+		return tokens
+	case Session:
+		return sessions
+	case Subject:
+		return subjects
+	case Tenant:
+		return tenants
+	case Key:
+		return keys
+	}
+	return everything
+}
+
+// raised is one entry of the order in which floors were raised.
+type raised struct {
+	position int64
+	key      string
+	table    table
+	effect   verdict
+}
+
+// floors is bounded: between limit and 2*limit floors are kept. Dropping one raises the base to it, below which
+// everything counts as superseded. So nothing is ever forgotten, only known less exactly.
+type floors struct {
+	base   int64
+	limit  int
+	tables [tableCount]map[string]floor
+	order  []raised // the oldest first; one that was raised again since is dead
+}
+
+func newFloors(base int64, limit int) floors {
+	f := floors{base: base, limit: limit}
+	for t := range f.tables {
+		f.tables[t] = map[string]floor{}
+	}
+	return f
+}
+
+// raise applies a change and reports whether a verdict can differ since.
+func (f *floors) raise(c *Change) bool {
+	r := raised{position: c.Position, key: c.Key, table: tableOf(c.Scope), effect: superseded}
+	if r.table == everything {
+		r.key = ""
+	}
+	if c.Effect == Revoked && (r.table != everything || c.Scope == All) {
+		r.effect = revoked
+	}
+	at := f.tables[r.table][r.key]
+	stands := &at.superseded
+	if r.effect == revoked {
+		stands = &at.revoked
+	}
+	if *stands >= c.Position {
+		return false
+	}
+	*stands = c.Position
+	f.tables[r.table][r.key] = at
+	f.order = append(f.order, r)
+	if len(f.order) > 2*f.limit {
+		f.shrink()
+	}
+	return true
+}
+
+// raiseBase makes everything minted below a position count as superseded.
+func (f *floors) raiseBase(position int64) bool {
+	if position <= f.base {
+		return false
+	}
+	f.base = position
+	return true
+}
+
+// shrink takes the dead out of the order, then the oldest floors, until limit are left.
+func (f *floors) shrink() {
+	alive := f.order[:0]
+	for _, r := range f.order {
+		if f.stands(r) {
+			alive = append(alive, r)
+		}
+	}
+	drop := max(0, len(alive)-f.limit)
+	for _, r := range alive[:drop] {
+		f.raiseBase(r.position)
+		f.drop(r)
+	}
+	n := copy(f.order, alive[drop:])
+	clear(f.order[n:])
+	f.order = f.order[:n]
+}
+
+// stands reports whether a floor was not raised again since.
+func (f *floors) stands(r raised) bool {
+	at := f.tables[r.table][r.key]
+	return r.effect == revoked && at.revoked == r.position || r.effect == superseded && at.superseded == r.position
+}
+
+func (f *floors) drop(r raised) {
+	at := f.tables[r.table][r.key]
+	if r.effect == revoked {
+		at.revoked = 0
+	} else {
+		at.superseded = 0
+	}
+	if at == (floor{}) {
+		delete(f.tables[r.table], r.key)
+		return
+	}
+	f.tables[r.table][r.key] = at
+}
+
+// judge returns the worst verdict of all scopes that a passport is in.
+func (f *floors) judge(c *passport.Claims) verdict {
+	worst := f.tables[everything][""].judge(c.Position)
+	if c.Position < f.base {
+		worst = max(worst, superseded)
+	}
+	look := func(t table, key string) {
+		if at := f.tables[t]; len(at) > 0 {
+			worst = max(worst, at[key].judge(c.Position))
+		}
+	}
+	look(sessions, c.Session)
+	look(tenants, c.Tenant)
+	look(tokens, c.Txn)
+	look(keys, c.KeyID)
+	if at := f.tables[subjects]; len(at) > 0 && worst != revoked {
+		var key [22]byte
+		if subjectKey(&key, c.Tenant, c.Subject) {
+			worst = max(worst, at[string(key[:])].judge(c.Position))
+		} else {
+			worst = max(worst, at[passport.SubjectKey(c.Tenant, c.Subject)].judge(c.Position))
+		}
+	}
+	return worst
+}
+
+// subjectKey is [passport.SubjectKey] without an allocation, for names of the usual length.
+func subjectKey(key *[22]byte, tenant, subject string) bool {
+	var buf [200]byte
+	n := len(tenant) + 1 + len(subject)
+	if n > len(buf) {
+		return false
+	}
+	copy(buf[:], tenant)
+	copy(buf[len(tenant)+1:], subject)
+	sum := sha256.Sum256(buf[:n])
+	base64.RawURLEncoding.Encode(key[:], sum[:16])
+	return true
+}
