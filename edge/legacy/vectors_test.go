@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Examples from the RFCs: those that apply are opened, the others are refused for the right reason.
+
+package legacy
+
+import (
+	"bytes"
+	"crypto/aes"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func unhex(s string) []byte {
+	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func sequence(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return b
+}
+
+func TestContentOpensAsTheRFCsSay(t *testing.T) {
+	t.Parallel()
+	part := func(s string) []byte {
+		b, ok := canonical(s)
+		if !ok {
+			t.Fatalf("%q is not canonical", s)
+		}
+		return b
+	}
+	for _, c := range []struct {
+		name, enc, aad     string
+		key, iv, text, tag []byte
+		want               string
+	}{
+		{
+			name: "A256GCM of RFC 7516, appendix A.1", enc: encGCM,
+			aad: "eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ",
+			key: []byte{
+				177, 161, 244, 128, 84, 143, 225, 115, 63, 180, 3, 255, 107, 154, 212, 246, 138, 7, 110, 91, 112, 46, 34,
+				105, 47, 130, 203, 46, 122, 234, 64, 252,
+			},
+			iv:   part("48V1_ALb6US04U3b"),
+			text: part("5eym8TW_c8SuK0ltJ3rpYIzOeDQz7TALvtu6UG9oMo4vpzs9tX_EFShS8iB7j6jiSdiwkIr3ajwQzaBtQD_A"),
+			tag:  part("XFBoMYUZodetZdvTiFvSkQ"),
+			want: "The true sign of intelligence is not knowledge but imagination.",
+		},
+		{
+			name: "A256CBC-HS512 of RFC 7518, appendix B.3", enc: encCBC,
+			aad: "The second principle of Auguste Kerckhoffs",
+			key: sequence(64), iv: unhex("1af38c2dc2b96ffdd86694092341bc04"),
+			text: unhex(`4affaaadb78c31c5da4b1b590d10ffbd 3dd8d5d302423526912da037ecbcc7bd 822c301dd67c373bccb584ad3e9279c2
+				e6d12a1374b77f077553df829410446b 36ebd97066296ae6427ea75c2e0846a1 1a09ccf5370dc80bfecbad28c73f09b3
+				a3b75e662a2594410ae496b2e2e6609e 31e6e02cc837f053d21f37ff4f51950b be2638d09dd7a4930930806d0703b1f6`),
+			tag: unhex("4dd3b4c088a7f45c216839645b2012bf 2e6269a8c56a816dbc1b267761955bc5"),
+			want: "A cipher system must not be required to be secret, and it must be able to fall into the hands of " +
+				"the enemy without inconvenience",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			made, err := newContent(c.enc, c.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			open := func(aad string) ([]byte, bool) {
+				sealed := slices.Concat(c.text, c.tag)
+				return made.open(&box{aad: []byte(aad), iv: c.iv, sealed: sealed, tag: len(c.tag)})
+			}
+			got, ok := open(c.aad)
+			if !ok || string(got) != c.want {
+				t.Fatalf("got %q, %v; want %q", got, ok, c.want)
+			}
+			for name, field := range map[string][]byte{"iv": c.iv, "ciphertext": c.text, "tag": c.tag} {
+				for i := range field {
+					field[i] ^= 1
+					if _, ok := open(c.aad); ok {
+						t.Errorf("opens with byte %d of its %s changed", i, name)
+					}
+					field[i] ^= 1
+				}
+			}
+			if _, ok := open(c.aad + "x"); ok {
+				t.Error("opens with another header")
+			}
+		})
+	}
+}
+
+func TestKeysUnwrapAsRFC3394Says(t *testing.T) {
+	t.Parallel()
+	// Section 4.6: 256 bits of key data with a 256-bit key.
+	wrapped := unhex("28C9F404C4B810F4CBCCB35CFB87F8263F5786E2D80ED326CBC7F0E71A99F43BFB988B9B7A02DD21")
+	want := unhex("00112233445566778899AABBCCDDEEFF000102030405060708090A0B0C0D0E0F")
+	block, err := aes.NewCipher(sequence(32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, ok := unwrap(block, wrapped)
+	if !ok || !bytes.Equal(got, want) {
+		t.Fatalf("got %x, %v; want %x", got, ok, want)
+	}
+	if again := wrapKey(sequence(32), want); !bytes.Equal(again, wrapped) {
+		t.Errorf("the kit wraps to %x, want %x", again, wrapped)
+	}
+	for i := range wrapped {
+		wrapped[i] ^= 0x80
+		if _, ok := unwrap(block, wrapped); ok {
+			t.Errorf("unwraps with byte %d changed", i)
+		}
+		wrapped[i] ^= 0x80
+	}
+	for _, size := range []int{0, 8, 16, 23, 39} {
+		if _, ok := unwrap(block, make([]byte, size)); ok {
+			t.Errorf("unwraps %d bytes", size)
+		}
+	}
+}
+
+func TestAlgorithmsOfOtherExamplesAreRefused(t *testing.T) {
+	t.Parallel()
+	keys := mustReader(t, joseCookie()).cookies[0].jwe
+	for _, c := range []struct{ name, header string }{
+		{"RSA-OAEP, RFC 7516 appendix A.1", `{"alg":"RSA-OAEP","enc":"A256GCM"}`},
+		{"RSA1_5, RFC 7516 appendix A.2", `{"alg":"RSA1_5","enc":"A128CBC-HS256"}`},
+		{"A128KW, RFC 7516 appendix A.3", `{"alg":"A128KW","enc":"A128CBC-HS256"}`},
+		{"PBES2, RFC 7520 section 5.3", `{"alg":"PBES2-HS512+A256KW","enc":"A128CBC-HS256"}`},
+		{"ECDH-ES, RFC 7520 section 5.5", `{"alg":"ECDH-ES","enc":"A128CBC-HS256"}`},
+		{"dir with A128GCM, RFC 7520 section 5.6", `{"alg":"dir","kid":"77c7e2b8","enc":"A128GCM"}`},
+		{"A256GCMKW, RFC 7520 section 5.7", `{"alg":"A256GCMKW","enc":"A128CBC-HS256"}`},
+		{"A128KW with A128GCM, RFC 7520 section 5.8", `{"alg":"A128KW","kid":"81b20965","enc":"A128GCM"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			token := b64([]byte(c.header)) + ".AAAA.AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA"
+			if _, why := openJWE(token, keys); why != badAlg {
+				t.Errorf("got %q, want %q", why, badAlg)
+			}
+		})
+	}
+}
