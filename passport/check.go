@@ -6,6 +6,8 @@ package passport
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"example.com/vidimus/passport/header"
@@ -70,5 +72,167 @@ func (v *Verifier) Check(ctx context.Context, token string, rule *Rule) (*Claims
 // [ErrScope], [ErrNoSession] or [ErrUnavailable]; [Status] says them over HTTP. A request that names a position of a
 // log which the view does not follow, or another epoch of it, is decided fully consistently.
 func (v *Verifier) Decide(ctx context.Context, token string, rule *Rule, need Need) (Decision, error) {
-	return Decision{}, nil
+	e, err := v.recall(ctx, token)
+	if err != nil {
+		return Decision{}, err
+	}
+	if rule == nil {
+		rule = &Rule{}
+	}
+	q := question{Verifier: v, rule: rule, need: need, bound: tighter(rule.MaxStale, need.Consistency.MaxStale)}
+	d, err := q.decide(ctx, e, token)
+	if err != nil {
+		return Decision{}, err
+	}
+	if !d.Claims.allows(rule.Scopes) {
+		return Decision{}, ErrScope
+	}
+	return d, nil
+}
+
+// tighter returns the smaller of two bounds, of which 0 is none.
+func tighter(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// allows reports whether every scope is one of the passport's.
+func (c *Claims) allows(scopes []string) bool {
+	for _, want := range scopes {
+		found := false
+		for rest := c.Scope; !found && rest != ""; {
+			var has string
+			has, rest, _ = strings.Cut(rest, " ")
+			found = has == want
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
+
+// question is one decision under way.
+type question struct {
+	*Verifier
+	rule  *Rule
+	need  Need
+	bound time.Duration // of staleness; 0 for none
+}
+
+// verdict is what a view says of a passport.
+type verdict uint64
+
+const (
+	unjudged verdict = iota
+	good
+	superseded
+	revoked
+	foreign
+	verdicts // how many there are
+)
+
+// decide decides by what is known here, or asks the authority where that will not do.
+func (q *question) decide(ctx context.Context, e *entry, token string) (Decision, error) {
+	ask, err := q.mustAsk(ctx, e)
+	if err != nil {
+		return Decision{}, err
+	}
+	// In this order: a verdict found after the bound was read minds everything that the bound counts on.
+	stale := q.staleness()
+	judged, err := q.judge(e)
+	switch {
+	case err != nil:
+		return Decision{}, err
+	case judged == revoked:
+		return Decision{}, ErrRevoked
+	case ask:
+		return q.ask(ctx, e)
+	case judged == superseded || judged == foreign:
+		if q.asks() {
+			return q.ask(ctx, e)
+		}
+		return Decision{}, judged.err()
+	}
+	d := q.decision(e, token, stale)
+	if q.bound == 0 || stale <= q.bound {
+		return d, nil
+	}
+	own := q.need.Consistency.MaxStale
+	switch {
+	case q.asks():
+		return q.ask(ctx, e)
+	case q.rule.WhenStale == ReadOnly && q.need.Safe && (own == 0 || stale <= own):
+		d.Staleness.ReadOnly = true
+		return d, nil
+	}
+	return Decision{}, ErrStale
+}
+
+// asks reports whether the route asks the authority when what is known here will not do.
+func (q *question) asks() bool { return q.rule.WhenStale == AskAuthority && q.cfg.Authority != nil }
+
+// staleness is that of the view.
+func (v *Verifier) staleness() time.Duration {
+	if v.cfg.View == nil {
+		return Unknown
+	}
+	return v.cfg.View.Staleness()
+}
+
+// judge returns the view's verdict, remembered for as long as the view's generation stays.
+func (v *Verifier) judge(e *entry) (verdict, error) {
+	if v.cfg.View == nil {
+		return good, nil
+	}
+	generation := v.cfg.View.Generation() // before the verdict: one that is newer than it says does no harm
+	if packed := e.judged.Load(); packed/uint64(verdicts) == generation && packed%uint64(verdicts) != uint64(unjudged) {
+		return verdict(packed % uint64(verdicts)), nil
+	}
+	var judged verdict
+	switch err := v.cfg.View.Judge(&e.claims); {
+	case err == nil:
+		judged = good
+	case errors.Is(err, ErrRevoked):
+		judged = revoked
+	case errors.Is(err, ErrSuperseded):
+		judged = superseded
+	case errors.Is(err, ErrForeign):
+		judged = foreign
+	default:
+		return unjudged, err
+	}
+	e.judged.Store(generation*uint64(verdicts) + uint64(judged))
+	return judged, nil
+}
+
+func (j verdict) err() error {
+	switch j {
+	case superseded:
+		return ErrSuperseded
+	case revoked:
+		return ErrRevoked
+	case foreign:
+		return ErrForeign
+	}
+	return nil
+}
+
+// decision says under which bound a passport was found good.
+func (q *question) decision(e *entry, token string, stale time.Duration) Decision {
+	d := Decision{Claims: &e.claims, Token: token, At: e.claims.Mark}
+	if q.cfg.View == nil {
+		return d
+	}
+	through := q.cfg.View.Through()
+	if through.Reaches(d.At) {
+		d.At = through
+	}
+	d.Staleness = header.Staleness{Known: stale != Unknown, Mark: through}
+	if d.Staleness.Known {
+		d.Staleness.Age = stale
+	}
+	return d
 }

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"example.com/vidimus/passport/header"
 )
 
 // What a passport may be refused for beside what is changed since (see [ErrSuperseded]).
@@ -43,15 +45,23 @@ func invalid(field, format string, args ...any) error {
 	return &InvalidError{Field: field, Problem: fmt.Sprintf(format, args...)}
 }
 
-// Status says an error of this package over HTTP: the status, and the error code for WWW-Authenticate and
-// problem+json. For other errors it returns 500 and "internal".
+// Status says an error of this package over HTTP: the status, and the error code for WWW-Authenticate and problem+json.
+// For other errors it returns 500 and "internal".
 func Status(err error) (status int, code string) {
+	s := statusOf(err)
+	return s.status, s.code
+}
+
+func statusOf(err error) status {
+	if bad := (*header.Error)(nil); errors.As(err, &bad) {
+		return status{nil, http.StatusBadRequest, "invalid_request", "Correct the header, or leave it out."}
+	}
 	for _, row := range statuses() {
 		if errors.Is(err, row.err) {
-			return row.status, row.code
+			return row
 		}
 	}
-	return http.StatusInternalServerError, "internal"
+	return status{nil, http.StatusInternalServerError, "internal", ""}
 }
 
 type status struct {

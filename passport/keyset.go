@@ -63,6 +63,9 @@ func isKeyID(id string) bool {
 // Keys returns the keys in their order.
 func (s *KeySet) Keys() []Key { return slices.Clone(s.keys) }
 
+// has reports whether the set has the key of passports that begin with head. A nil set has none.
+func (s *KeySet) has(head string) bool { return s != nil && s.byJOSE[head] != nil }
+
 // same reports whether a key is in the set as it is.
 func (s *KeySet) same(k *Key) bool {
 	other := s.byJOSE[jose(EdDSA, k.ID)]
