@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What the tests share: cells on several stores, and a store that goes wrong on purpose.
+
+package entity_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"example.com/vidimus/cell"
+	"example.com/vidimus/entity"
+	"example.com/vidimus/internal/pgtest"
+	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/mem"
+	"example.com/vidimus/journal/postgres"
+	"example.com/vidimus/journal/schema"
+	"example.com/vidimus/journal/sqlite"
+)
+
+func seats(t testing.TB) *entity.Entity[Seat] {
+	t.Helper()
+	e, err := entity.Define[Seat]("seat", schema.Declaration{Event: Held{}}, schema.Declaration{Event: Freed{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func counters(t testing.TB) *entity.Entity[Counter] {
+	t.Helper()
+	e, err := entity.Define[Counter]("counter", schema.Declaration{Event: Added{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func mustCell(t testing.TB, log *journal.Log) *cell.Cell {
+	t.Helper()
+	c, err := cell.Open(context.Background(), cell.Config{Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// logs opens a journal of each kind.
+func logs() map[string]func(testing.TB) *journal.Log {
+	return map[string]func(testing.TB) *journal.Log{
+		"mem":      func(testing.TB) *journal.Log { return mem.Open() },
+		"sqlite":   openSQLite,
+		"postgres": openPostgres,
+	}
+}
+
+func openSQLite(t testing.TB) *journal.Log {
+	t.Helper()
+	log, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(t.TempDir(), "j.db")})
+	return closing(t, log, err)
+}
+
+func openPostgres(t testing.TB) *journal.Log {
+	t.Helper()
+	log, err := postgres.Open(context.Background(), postgres.Config{URL: pgtest.Open(t)})
+	return closing(t, log, err)
+}
+
+func closing(t testing.TB, log *journal.Log, err error) *journal.Log {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return log
+}
+
+// crooked is a store whose commits go wrong: before says what to do instead of, or before, the n-th commit, and after
+// what to answer.
+type crooked struct {
+	journal.Store
+	commits int
+	before  func(n int) error
+	after   func(n int) error
+}
+
+// Commit answers wrong where it was told to. It is called by one at a time.
+func (c *crooked) Commit(ctx context.Context, units []*journal.Unit) ([]journal.Outcome, error) {
+	c.commits++
+	if c.before != nil {
+		if err := c.before(c.commits); err != nil {
+			return nil, err
+		}
+	}
+	outcomes, err := c.Store.Commit(ctx, units)
+	if c.after != nil && err == nil {
+		err = c.after(c.commits)
+	}
+	return outcomes, err
+}
