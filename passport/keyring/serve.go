@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Serving: rotating in time, and learning at once of what other nodes did.
+
+package keyring
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"example.com/vidimus/cell"
+	"example.com/vidimus/internal/clock"
+	"example.com/vidimus/journal"
+)
+
+// How Serve follows the journal.
+const (
+	look  = time.Minute // the longest time between two looks at the records
+	pause = time.Second // before following again after a failure
+)
+
+// Name returns "keyring".
+func (r *Ring) Name() string { return "keyring" }
+
+// Serve rotates the keys in time, and looks at the records once a minute and when the journal tells of a key that was
+// made or revoked, until ctx ends; then it returns nil. It returns journal.ErrClosed when the journal is closed.
+func (r *Ring) Serve(ctx context.Context, c *cell.Cell) error {
+	for {
+		err := r.follow(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, journal.ErrClosed):
+			return err
+		}
+		r.logger.LogAttrs(ctx, slog.LevelWarn, "keyring cannot look at its keys", slog.Any("error", err))
+		if clock.Sleep(ctx, pause) != nil {
+			return nil
+		}
+	}
+}
+
+// follow looks at the records whenever it may be necessary, until something fails.
+func (r *Ring) follow(ctx context.Context) error {
+	head, err := r.log.Head(ctx)
+	if err != nil {
+		return err
+	}
+	looked := time.Time{} // nothing that was committed before head is seen below
+	o := journal.FollowOptions{From: head, Filter: journal.Filter{{Category: category}}, Pulse: look}
+	for frame, err := range r.log.Follow(ctx, o) {
+		if err != nil {
+			return err
+		}
+		if len(frame.Events) == 0 && !looked.IsZero() && clock.Since(looked) < look/2 {
+			continue
+		}
+		if err := r.edit(ctx, nil); err != nil {
+			return err
+		}
+		looked = clock.Now()
+	}
+	return nil
+}
