@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The stages of a migration, against a journal in memory.
+
+package legacy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/vidimus/internal/clock"
+)
+
+// shelf is a [Journal] in memory.
+type shelf struct {
+	mu       sync.Mutex
+	handles  map[[32]byte]string // by key of the sign-in; empty once its session has ended
+	subjects map[string]Known
+	started  []SignIn
+	err      error
+	hang     bool
+}
+
+func newShelf() *shelf {
+	return &shelf{handles: map[[32]byte]string{}, subjects: map[string]Known{}}
+}
+
+func (s *shelf) Find(ctx context.Context, tenant, subject string) (Known, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hang {
+		<-ctx.Done()
+		return Known{}, ctx.Err()
+	}
+	return s.subjects[tenant+"/"+subject], s.err
+}
+
+func (s *shelf) Start(_ context.Context, in SignIn) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	handle, ok := s.handles[in.Key]
+	switch {
+	case s.err != nil:
+		return "", s.err
+	case ok && handle == "":
+		return "", fmt.Errorf("session of %x: %w", in.Key[:4], ErrSpent)
+	case !ok:
+		s.started = append(s.started, in)
+		handle = fmt.Sprintf("v1.shop.%d", len(s.started))
+		s.handles[in.Key] = handle
+	}
+	return handle, nil
+}
+
+func (s *shelf) logout() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.handles {
+		s.handles[key] = ""
+	}
+}
+
+func mustGate(t testing.TB, cfg GateConfig) *Gate {
+	t.Helper()
+	if cfg.Reader == nil {
+		cfg.Reader = mustReader(t, joseCookie())
+	}
+	g, err := NewGate(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestACookieIsImportedOnce(t *testing.T) {
+	t.Parallel()
+	s := newShelf()
+	g := mustGate(t, GateConfig{Journal: s, Mode: Import})
+	req := request("session", jose(claims()))
+	req.Header.Set("User-Agent", strings.Repeat("a", 1000))
+	var wg sync.WaitGroup
+	for range 16 { // tabs that see it first at once
+		wg.Go(func() {
+			handle, ok, err := g.Import(t.Context(), req)
+			if handle != "v1.shop.1" || !ok || err != nil {
+				t.Errorf("got %q, %v, %v; want the one session", handle, ok, err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(s.started) != 1 {
+		t.Fatalf("%d sessions, want 1", len(s.started))
+	}
+	got := s.started[0]
+	if got.Subject != "ada" || got.Issued.IsZero() || got.Expires.IsZero() || len(got.UserAgent) != maxAgent {
+		t.Errorf("started with %+v", got)
+	}
+	s.logout()
+	if handle, ok, err := g.Import(t.Context(), req); ok || err != nil || handle != "" {
+		t.Errorf("a cookie undid a logout: %q, %v, %v", handle, ok, err)
+	}
+	stats := g.Stats()
+	if stats.Imported != 16 || stats.Refused[spent] != 1 || stats.Shadow != nil {
+		t.Errorf("counted %+v", stats)
+	}
+}
+
+func TestBadCookiesSignNobodyIn(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	g := mustGate(t, GateConfig{Journal: newShelf(), Mode: Import, Logger: logger})
+	token := jose(claims("exp", 1))
+	for _, req := range []*http.Request{request("session", token), request("other", "x"), request()} {
+		if handle, ok, err := g.Import(t.Context(), req); handle != "" || ok || err != nil {
+			t.Errorf("got %q, %v, %v; want nobody", handle, ok, err)
+		}
+	}
+	if got := g.Stats(); got.Refused[expired] != 1 || len(got.Refused) != 1 {
+		t.Errorf("counted %v, want one that expired", got.Refused)
+	}
+	reason := "reason.cookie=session reason.why=expired"
+	if !strings.Contains(log.String(), reason) || strings.Contains(log.String(), token) {
+		t.Errorf("the log says %q", log.String())
+	}
+}
+
+func TestAJournalThatIsDownIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	s, down := newShelf(), errors.New("down")
+	s.err = down
+	g := mustGate(t, GateConfig{Journal: s, Mode: Import})
+	if _, ok, err := g.Import(t.Context(), request("session", jose(claims()))); ok || !errors.Is(err, down) {
+		t.Errorf("got %v, %v; want the journal's error", ok, err)
+	}
+	if got := g.Stats(); got.Failed != 1 || len(got.Refused) != 0 {
+		t.Errorf("counted %+v", got)
+	}
+}
+
+func TestTheCutOverTakesOlderCookiesAlone(t *testing.T) {
+	t.Parallel()
+	moment := clock.Now().Add(-time.Hour).Truncate(time.Second)
+	made := func(at time.Time) string { return jose(claims("iat", at.Unix())) }
+	for _, c := range []struct {
+		name, value string
+		ok          bool
+	}{
+		{"made before", made(moment.Add(-time.Second)), true},
+		{"made at the moment", made(moment), false},
+		{"made after", made(moment.Add(time.Second)), false},
+		{"made nobody knows when", jose(claims("iat", nil)), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			g := mustGate(t, GateConfig{Journal: newShelf(), Mode: CutOver, Before: moment})
+			if _, ok, err := g.Import(t.Context(), request("session", c.value)); ok != c.ok || err != nil {
+				t.Errorf("got %v, %v; want %v", ok, err, c.ok)
+			}
+			if got := g.Stats().Refused[late]; c.ok == (got == 1) {
+				t.Errorf("counted %d as too late", got)
+			}
+		})
+	}
+}
+
+func TestRefusedCookiesAreNotLookedAt(t *testing.T) {
+	t.Parallel()
+	g := mustGate(t, GateConfig{Mode: Refuse})
+	for range 2 {
+		if _, ok, err := g.Import(t.Context(), request("session", jose(claims()))); ok || err != nil {
+			t.Errorf("got %v, %v; want nobody", ok, err)
+		}
+	}
+	if _, ok, err := g.Import(t.Context(), request()); ok || err != nil {
+		t.Errorf("got %v, %v; want nobody", ok, err)
+	}
+	if got := g.Stats().Refused; got[closed] != 2 || len(got) != 1 {
+		t.Errorf("counted %v, want two", got)
+	}
+}
+
+func TestServicesSeeLegacyCookiesInShadowAlone(t *testing.T) {
+	t.Parallel()
+	c := joseCookie()
+	c.Name, c.Path, c.Domain = "__Secure-session", "/app", "shop.test"
+	for _, mode := range []Mode{Shadow, Import, CutOver, Refuse} {
+		cfg := GateConfig{Reader: mustReader(t, c), Journal: newShelf(), Mode: mode}
+		if mode == CutOver {
+			cfg.Before = clock.Now()
+		}
+		g := mustGate(t, cfg)
+		for _, name := range []string{c.Name, c.Name + ".0", c.Name + ".7"} {
+			if !g.Knows(name) {
+				t.Errorf("%s does not know %s", mode, name)
+			}
+			got := g.Delete(name)
+			if mode == Shadow {
+				if got != nil {
+					t.Errorf("shadow deletes %s", name)
+				}
+				continue
+			}
+			const want = "; Path=/app; Domain=shop.test; Max-Age=0; HttpOnly; Secure; SameSite=Lax"
+			if got == nil || got.String() != name+"="+want {
+				t.Errorf("%s deletes %s by %v", mode, name, got)
+			}
+		}
+		for _, name := range []string{"other", c.Name + ".8", c.Name + ".00", c.Name + "x", "session"} {
+			if g.Knows(name) || g.Delete(name) != nil {
+				t.Errorf("%s takes %s for its own", mode, name)
+			}
+		}
+	}
+}
+
+// state reads cookies whose claims hold what the subject's sessions share, under "state".
+func state(tok Token) (id Identity, err error) {
+	id, _ = bySub(tok)
+	return id, json.Unmarshal(tok.Claims["state"], &id.SubjectState)
+}
+
+func TestShadowMeasuresHowFarCookiesAreOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader, err := NewReader(Config{Cookies: []Cookie{joseCookie()}, Map: state})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newShelf()
+		g := mustGate(t, GateConfig{Reader: reader, Journal: s, Mode: Shadow})
+		now := clock.Now()
+		s.subjects["/ada"] = Known{
+			Found: true, Changed: now.Add(-10 * time.Minute),
+			State: map[string]json.RawMessage{"limit": []byte(`100`), "permit": []byte(`{"a":1,"b":[2]}`), "x": []byte(`"x"`)},
+		}
+		look := func(subject, state string, age time.Duration) {
+			t.Helper()
+			token := jose(claims("sub", subject, "state", json.RawMessage(state), "iat", now.Add(-age).Unix()))
+			if _, ok, err := g.Import(t.Context(), request("session", token)); ok || err != nil {
+				t.Errorf("shadow answered %v, %v", ok, err)
+			}
+		}
+		look("ada", `{"limit":100,"permit":{"b":[2], "a":1}}`, time.Minute)
+		look("ada", `{"limit":100.0,"gone":null}`, time.Minute)
+		look("ada", `{"limit":50,"permit":{"a":1,"b":[2]}}`, time.Hour)
+		look("ada", `{"limit":50,"permit":null}`, time.Minute)
+		look("eve", `{"limit":1}`, time.Minute)
+		look("ada", `"no object"`, time.Minute)
+		got := g.Stats()
+		d := got.Shadow
+		if d == nil || got.Refused[unmapped] != 1 || got.Mode != Shadow || !got.Since.Equal(now) {
+			t.Fatalf("counted %+v", got)
+		}
+		want := Disagreement{
+			Compared: 5, Unknown: 1, Agree: 2, Differ: 2, Stale: 1, Contrary: 1, Attributes: d.Attributes,
+			Age: d.Age, DifferAge: d.DifferAge,
+		}
+		if fmt.Sprint(*d) != fmt.Sprint(want) || fmt.Sprint(d.Attributes) != "map[limit:2 permit:1]" {
+			t.Errorf("counted %+v, want %+v", *d, want)
+		}
+		old := Quantiles{Count: 2, P50: d.DifferAge.P50, P90: 3600, P99: 3600, Max: 3600}
+		if d.Age.Count != 5 || d.Age.P50 < 60 || d.Age.P50 > 72 || d.Age.Max != 3600 || d.DifferAge != old {
+			t.Errorf("ages are %+v and %+v", d.Age, d.DifferAge)
+		}
+	})
+}
+
+func TestShadowHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		s.hang = true
+		g := mustGate(t, GateConfig{Journal: s, Mode: Shadow})
+		began := clock.Now()
+		if _, ok, err := g.Import(t.Context(), request("session", jose(claims()))); ok || err != nil {
+			t.Errorf("got %v, %v; want the request to go on", ok, err)
+		}
+		if got := clock.Since(began); got != DefaultPatience {
+			t.Errorf("waited %v, want %v", got, DefaultPatience)
+		}
+		if got := g.Stats(); got.Failed != 1 || got.Shadow.Compared != 0 {
+			t.Errorf("counted %+v", got)
+		}
+	})
+}
+
+func TestShadowTakesSamples(t *testing.T) {
+	t.Parallel()
+	g := mustGate(t, GateConfig{Journal: newShelf(), Mode: Shadow, Sample: 10})
+	for range 100 {
+		if _, _, err := g.Import(t.Context(), request("session", jose(claims()))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := g.Stats().Shadow.Compared; got != 10 {
+		t.Errorf("compared %d of 100, want 10", got)
+	}
+}
+
+func TestStatsStaySmall(t *testing.T) {
+	t.Parallel()
+	var c counter
+	c.start(Shadow)
+	for i := range 10 * maxAttributes {
+		f := Found{Identity: Identity{SubjectState: map[string]json.RawMessage{fmt.Sprint("a", i): []byte(`1`)}}}
+		c.compared(&f, &Known{Found: true})
+	}
+	got := c.stats().Shadow.Attributes
+	if len(got) != maxAttributes+1 || got["(others)"] != 9*maxAttributes {
+		t.Errorf("kept %d names and %d others", len(got), got["(others)"])
+	}
+	got["a0"] = 1000
+	if c.stats().Shadow.Attributes["a0"] != 1 {
+		t.Error("statistics are handed out without a copy")
+	}
+}
+
+func TestQuantilesAreNearlyRight(t *testing.T) {
+	t.Parallel()
+	var h histogram
+	if got := h.quantiles(); got != (Quantiles{}) {
+		t.Errorf("nothing has quantiles %+v", got)
+	}
+	for i := range 1000 {
+		h.add(time.Duration(i+1) * time.Minute)
+	}
+	h.add(-time.Hour)
+	got := h.quantiles()
+	near := func(got, want float64) bool { return got >= want && got <= want*1.2 }
+	right := near(got.P50, 500*60) && near(got.P90, 900*60) && near(got.P99, 990*60)
+	if !right || got.Max != 60_000 || got.Count != 1001 {
+		t.Errorf("got %+v", got)
+	}
+	h.add(1 << 62) // longer than anything
+	if got := h.quantiles(); got.P99 > got.Max {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestGatesAreChecked(t *testing.T) {
+	t.Parallel()
+	r, s, now := mustReader(t, joseCookie()), newShelf(), clock.Now()
+	for _, c := range []struct {
+		name string
+		cfg  GateConfig
+		want string
+	}{
+		{"no reader", GateConfig{Journal: s, Mode: Import}, "Reader: "},
+		{"no mode", GateConfig{Reader: r, Journal: s}, `Mode: "" is unknown: use one of ["shadow"`},
+		{"no journal", GateConfig{Reader: r, Mode: Import}, "Journal: "},
+		{"a cut-over without a moment", GateConfig{Reader: r, Journal: s, Mode: CutOver}, "Before: "},
+		{"a moment without a cut-over", GateConfig{Reader: r, Journal: s, Mode: Import, Before: now}, "Before: "},
+		{"a negative sample", GateConfig{Reader: r, Journal: s, Mode: Shadow, Sample: -1}, "Sample"},
+		{"negative patience", GateConfig{Reader: r, Journal: s, Mode: Shadow, Patience: -1}, "Patience"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := NewGate(c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q in it", err, c.want)
+			}
+		})
+	}
+}
