@@ -2,61 +2,276 @@
 
 // Package edge stands between browsers and services: a cookie comes in, a passport goes out.
 //
-// A browser holds an opaque handle. The edge asks the authority for a passport of the session that the handle stands for,
-// keeps it as long as the view says that it holds, and sends it to the service in the header Txn-Token. It does so as a
-// reverse proxy ([Edge.ServeHTTP]), for another proxy that asks it about each request ([Edge.Auth]), or for any other that can
-// build an [http.Request] ([Edge.Check]).
+// A browser holds an opaque handle. The edge asks the authority for a passport of the session that the handle
+// stands for, keeps it as long as the view says that it holds, and sends it to the service in the header Txn-Token.
+// It does so as a reverse proxy ([Edge.ServeHTTP]), for another proxy that asks it about each request
+// ([Edge.Auth]), or for any other that can build an [http.Request] ([Edge.Check]).
+//
+// # What an edge promises
+//
+// Nothing that a client sends is taken for what an edge, a proxy or an authority says: such headers are deleted in
+// every spelling. A path has one reading, and a path that a server could read in another way is refused.
+//
+// A passport is sent on only if nothing that it says is known to have changed, and if that was known at most the
+// route's MaxStale ago: by the view, or because the passport itself was asked for since. Else the authority is
+// asked. When nobody knows, nothing is let through but what the route says in WhenStale, and it is said.
+//
+// Whoever changes a subject's state and says so in Vidimus-Effect is never answered from before that change by this
+// edge; and by another edge neither, if the client sends the Vidimus-Position that it was answered with. A
+// session's cookie is written when a service signs somebody in, when the authority rotates the handle, and when
+// somebody signs out, and never else: an answer that is late cannot undo a sign-in or a sign-out.
+//
+// An upgraded connection, or an answer without a stated length, ends within the route's MaxStale and about a second
+// after its session, as long as the authority answers, and otherwise when its passport ends.
 package edge
 
 import (
 	"context"
-	"errors"
-	"net"
+	"log/slog"
 	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
 
 	"example.com/vidimus/passport"
 )
 
 // Edge is what stands in front. Goroutines may share it.
-type Edge struct{ config Config }
+type Edge struct {
+	config   Config
+	routes   *routes
+	hosts    map[string]bool
+	cells    map[string]bool
+	guard    guard
+	origins  *http.CrossOriginProtection
+	signIn   string // SignInURL, up to where the page goes
+	mint     *mint
+	attempts *limits
+	replays  *replays
+	streams  streams
+	proxy    *httputil.ReverseProxy
+	close    []func()
 
-// Open checks the configuration. It returns an [InvalidError].
-func Open(c Config) (*Edge, error) { return nil, errors.ErrUnsupported }
+	inFlight atomic.Int64
+	running  atomic.Bool
+	draining atomic.Bool
+}
 
-// ServeHTTP passes a request on to the upstream of its route, or answers it.
-func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
+// Open checks the configuration and returns an edge. It returns an [InvalidError].
+func Open(c Config) (*Edge, error) {
+	e := &Edge{config: c, streams: streams{open: map[*visit]*stream{}}, hosts: map[string]bool{}, cells: map[string]bool{}}
+	if err := e.config.complete(); err != nil {
+		return nil, err
+	}
+	c = e.config
+	var err error
+	if e.guard, err = newGuard(c.Strip); err != nil {
+		return nil, err
+	}
+	if e.routes, err = openRoutes(&c, e.ownRoutes(), e.transports()); err != nil {
+		return nil, err
+	}
+	e.origins = http.NewCrossOriginProtection()
+	for _, o := range c.TrustedOrigins {
+		if err := e.origins.AddTrustedOrigin(o); err != nil {
+			return nil, invalid("TrustedOrigins", "%q: %v; write it as https://pay.example", o, err)
+		}
+	}
+	for _, h := range c.Hosts {
+		e.hosts[strings.ToLower(h)] = true
+	}
+	for _, name := range c.Cells {
+		e.cells[name] = true
+	}
+	if c.SignInURL != "" {
+		e.signIn = c.SignInURL + "?return_to="
+		if strings.Contains(c.SignInURL, "?") {
+			e.signIn = c.SignInURL + "&return_to="
+		}
+	}
+	e.mint = newMint(&c)
+	e.attempts = newLimits(c.SignIn)
+	e.replays = newReplays()
+	e.proxy = e.newProxy()
+	return e, nil
+}
 
-// Auth answers another proxy's question whether to pass on a request (nginx auth_request, Caddy forward_auth, Traefik).
-func (e *Edge) Auth() http.Handler { return http.NotFoundHandler() }
+// complete checks the configuration and fills in what was left out.
+func (c *Config) complete() error {
+	switch {
+	case c.Authority == nil:
+		return invalid("Authority", "is missing: give a session.Sessions, or a remote.Authority")
+	case len(c.Routes) == 0:
+		return invalid("Routes", "is empty: say at least what / is")
+	case c.Sessions < 0 || c.InFlight < 0 || c.Drain < 0:
+		return invalid("Sessions, InFlight or Drain", "is negative; leave it out for the default")
+	}
+	for field, l := range map[string]*Limit{"SignIn": &c.SignIn, "SignInRoute": &c.SignInRoute} {
+		if l.Burst < 0 || l.Every < 0 || (l.Burst == 0) != (l.Every == 0) {
+			return invalid(field, "needs both Burst and Every, above 0")
+		}
+	}
+	if u, err := url.Parse(c.SignInURL); err != nil || u.Fragment != "" {
+		return invalid("SignInURL", "%q: write it as /sign-in or https://host/sign-in", c.SignInURL)
+	}
+	if slices.ContainsFunc(c.TrustedProxies, func(p netip.Prefix) bool { return !p.IsValid() }) {
+		return invalid("TrustedProxies", "has a prefix that is not valid")
+	}
+	setDefault(&c.Name, "edge")
+	setDefault(&c.Sessions, DefaultSessions)
+	setDefault(&c.InFlight, DefaultInFlight)
+	setDefault(&c.Drain, DefaultDrain)
+	setDefault(&c.SignIn, Limit{6 * time.Second, 10})
+	setDefault(&c.SignInRoute, Limit{20 * time.Millisecond, 200})
+	setDefault(&c.Logger, slog.New(slog.DiscardHandler))
+	return nil
+}
 
-// Check decides on a request as [Edge.ServeHTTP] does, without passing it on.
-func (e *Edge) Check(ctx context.Context, r *http.Request) Verdict { return Verdict{} }
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
 
-// Run judges again what stays open (WebSockets and event streams), until ctx ends; then it waits for what is under way.
-func (e *Edge) Run(ctx context.Context) error { return errors.ErrUnsupported }
+// ServeHTTP passes a request on to the upstream of its route, or answers it. Below /.vidimus/ are the edge's own
+// pages: GET status says whether it is well, and POST heartbeat tells a tab whether what it shows is still so (see
+// presence.Heartbeat).
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if e.inFlight.Add(1) > int64(e.config.InFlight) {
+		e.inFlight.Add(-1)
+		refuse(http.StatusServiceUnavailable, "busy", "too many requests are under way; try again").
+			after(time.Second).answer(w)
+		return
+	}
+	defer e.inFlight.Add(-1)
+	r = plainUpgrade(r)
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	v := &visit{edge: e, cancel: cancel}
+	v.in = r.WithContext(context.WithValue(ctx, visitKey{}, v))
+	if f := e.admit(v); f != nil {
+		f.answer(w)
+		return
+	}
+	if v.route.own != nil {
+		v.route.own(w, v)
+		return
+	}
+	if v.route.upstream == nil {
+		refuse(http.StatusNotFound, "no_upstream", "this path is decided on here, but served elsewhere").answer(w)
+		return
+	}
+	e.pass(w, v)
+}
 
-// Serve serves what comes through a listener, and runs the edge, until ctx ends.
-func (e *Edge) Serve(ctx context.Context, l net.Listener) error { return errors.ErrUnsupported }
+// pass sends an admitted request on.
+func (e *Edge) pass(w http.ResponseWriter, v *visit) {
+	if f := v.guardBody(w, v.in); f != nil {
+		f.answer(w)
+		return
+	}
+	defer func() {
+		if v.streaming {
+			e.streams.remove(v)
+		}
+	}()
+	w = &answer{ResponseWriter: w}
+	if v.route.Idempotency == Forward {
+		e.proxy.ServeHTTP(w, v.in)
+		return
+	}
+	e.replays.serve(w, v, e.proxy)
+}
 
-// Close releases connections to upstreams. It may be called twice.
-func (e *Edge) Close() error { return nil }
+// plainUpgrade returns a request that asks for no protocol but WebSocket: others are left out, as RFC 9110, section
+// 7.8 allows.
+func plainUpgrade(r *http.Request) *http.Request {
+	if r.Header["Upgrade"] == nil || upgrade(r.Header) == "websocket" && r.Method == http.MethodGet {
+		return r
+	}
+	without := *r
+	without.Header = r.Header.Clone()
+	for _, name := range []string{"Upgrade", "Http2-Settings", "Connection"} {
+		without.Header.Del(name)
+	}
+	return &without
+}
 
-// Verdict is what an edge decides about a request.
+// answer passes an answer on, without what a service may not say before it.
+type answer struct{ http.ResponseWriter }
+
+// Unwrap is for [http.ResponseController].
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// WriteHeader keeps cookies and internal fields out of informational answers (RFC 8297), which nobody has looked
+// at.
+func (a *answer) WriteHeader(status int) {
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		h := a.Header()
+		dropInternal(h)
+		h.Del("Set-Cookie")
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Close releases the connections to the upstreams that are idle. It may be called twice.
+func (e *Edge) Close() error {
+	for _, f := range e.close {
+		f()
+	}
+	return nil
+}
+
+// Verdict is what an edge decides about a request that somebody else passes on.
 type Verdict struct {
 	// Status is 200 if the request may pass, and otherwise that of the answer.
 	Status int
-	// Request are the headers to set on the request that goes on.
+	// Remove are the names of the request's headers to take out before it goes on, and Request those to set then.
+	Remove  []string
 	Request http.Header
-	// Response are the headers to add to the answer.
+	// Response are the headers of the answer: to add if the request passes, and otherwise all of them.
 	Response http.Header
-	// Body is the body of the answer, if the request may not pass.
+	// Body is that of the answer if the request may not pass.
 	Body []byte
-	// Claims are those of the passport; nil if the request goes on without one.
+	// Claims are those of the passport; nil if the request goes on without one. They are shared: do not change them.
 	Claims *passport.Claims
 }
 
-// SetHandle sets the session's cookie on the answer of a service that signs people in.
-func SetHandle(w http.ResponseWriter, handle string) error { return errors.ErrUnsupported }
+// Check decides on a request as [Edge.ServeHTTP] does, without passing it on. It reads Method, RequestURI (which
+// must be the target as the client sent it), Host, Header and RemoteAddr. What a service answers does not come back
+// this way, so neither Vidimus-Effect nor Idempotency-Key is minded.
+func (e *Edge) Check(ctx context.Context, r *http.Request) Verdict {
+	v := &visit{edge: e, in: r.WithContext(ctx)}
+	answer := Verdict{Status: http.StatusOK, Request: http.Header{}, Response: http.Header{}}
+	f := e.admit(v)
+	if f == nil && v.route.Idempotency == RequireKey && keyed(r.Method) && r.Header["Idempotency-Key"] == nil {
+		f = errNoKey()
+	}
+	if f != nil {
+		answer.Status, answer.Body = f.status, f.fill(answer.Response)
+		return answer
+	}
+	for name := range r.Header {
+		if e.guard.holds(name) {
+			answer.Remove = append(answer.Remove, name)
+		}
+	}
+	slices.Sort(answer.Remove)
+	if v.jar.ours || v.jar.old {
+		answer.Request["Cookie"] = []string{without(r.Header, v.hidden)}
+	}
+	v.speak(answer.Request)
+	var far passport.Mark
+	if v.held != nil {
+		answer.Claims, far = &v.held.claims, v.held.claims.Mark
+	}
+	v.report(answer.Response, far)
+	return answer
+}
 
-// ClearHandle deletes the session's cookie: sign-out.
-func ClearHandle(w http.ResponseWriter) {}
+func (e *Edge) warn(message string, args ...any) { e.config.Logger.Warn(message, args...) }

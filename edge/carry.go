@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Carrying requests to the upstreams, and once more when the service has heard of a change before the edge.
+
+package edge
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"example.com/vidimus/internal/clock"
+	"example.com/vidimus/passport/header"
+)
+
+const (
+	dialTimeout      = 5 * time.Second
+	idleTimeout      = 90 * time.Second
+	idleConnections  = 256 // to each upstream
+	upstreamHeaders  = 64 << 10
+	expectContinue   = time.Second
+	replayBody       = 64 << 10 // the largest body that is kept to be sent again
+	discardMax       = 64 << 10 // what is read of an answer that is thrown away
+	bodyIdle         = 60 * time.Second
+	bodyIdleRefresh  = bodyIdle / 6
+	supersededReason = `error="superseded"`
+)
+
+// errBody says that the client's body could not be read.
+var errBody = errors.New("reading the client's body")
+
+// transports makes one transport for each kind of upstream and timeout.
+func (e *Edge) transports() func(scheme string, timeout time.Duration) http.RoundTripper {
+	type kind struct {
+		clear   bool
+		timeout time.Duration
+	}
+	made := map[kind]*http.Transport{}
+	return func(scheme string, timeout time.Duration) http.RoundTripper {
+		if e.config.Transport != nil {
+			return e.config.Transport
+		}
+		k := kind{scheme == "h2c", timeout}
+		if made[k] == nil {
+			made[k] = newTransport(k.clear, timeout)
+			e.close = append(e.close, made[k].CloseIdleConnections)
+		}
+		return made[k]
+	}
+}
+
+// newTransport returns a transport that passes on what it gets: no proxy, no redirects, no decompression.
+func newTransport(clear bool, timeout time.Duration) *http.Transport {
+	p := new(http.Protocols)
+	p.SetHTTP1(!clear)
+	p.SetHTTP2(!clear)
+	p.SetUnencryptedHTTP2(clear)
+	return &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSHandshakeTimeout:    dialTimeout,
+		Protocols:              p,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    idleConnections,
+		IdleConnTimeout:        idleTimeout,
+		ResponseHeaderTimeout:  timeout,
+		ExpectContinueTimeout:  expectContinue,
+		MaxResponseHeaderBytes: upstreamHeaders,
+	}
+}
+
+// carrier sends a request through the transport of its route.
+type carrier struct{ edge *Edge }
+
+// RoundTrip sends a request. If the service answers that the passport is superseded, it gets a new one, once, and
+// the same request again, as long as its body is at hand.
+func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) {
+	v := visitOf(r.Context())
+	res, err := v.route.carrier.RoundTrip(r)
+	if err != nil || res.StatusCode != http.StatusUnauthorized || v.held == nil || !superseded(res.Header) {
+		return res, err
+	}
+	body, again := r.Body, false
+	if v.body != nil {
+		body, again = io.NopCloser(bytes.NewReader(v.body)), true
+	} else if r.Body == nil || r.Body == http.NoBody {
+		again = true
+	}
+	if !again {
+		return res, nil
+	}
+	fresh, err := c.edge.mint.fetch(r.Context(), v.handle, c.edge.mint.event(), v.from)
+	if err != nil {
+		return res, nil //nolint:nilerr // the service's own answer is the one to give
+	}
+	_, _ = io.CopyN(io.Discard, res.Body, discardMax)
+	_ = res.Body.Close()
+	v.held, v.age, v.known = fresh, clock.Since(fresh.asked), fresh.claims.Mark
+	second := *r
+	second.Body = body
+	second.Header = r.Header.Clone()
+	delete(second.Header, header.Position)
+	fresh.set(second.Header)
+	return v.route.carrier.RoundTrip(&second)
+}
+
+// superseded reports whether a service refused a passport because it knows of a later change.
+func superseded(h http.Header) bool {
+	for _, line := range h["Www-Authenticate"] {
+		if scheme, rest, _ := strings.Cut(line, " "); strings.EqualFold(scheme, header.TxnToken) &&
+			strings.Contains(rest, supersededReason) {
+			return true
+		}
+	}
+	return false
+}
+
+// guardBody bounds the body of a request, and keeps a small one so that it can be sent again.
+func (v *visit) guardBody(w http.ResponseWriter, r *http.Request) *refusal {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return nil
+	}
+	limit := v.route.MaxBody
+	if limit > 0 && r.ContentLength > limit {
+		return refuse(http.StatusRequestEntityTooLarge, "body", "the body is larger than %d bytes", limit)
+	}
+	if limit > 0 && r.ContentLength < 0 {
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
+	}
+	r.Body = &patient{ReadCloser: r.Body, control: http.NewResponseController(w)}
+	if v.held == nil && v.route.Idempotency == Forward || r.ContentLength < 0 || r.ContentLength > replayBody {
+		return nil
+	}
+	v.body = make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, v.body); err != nil {
+		return refuse(http.StatusBadRequest, "body", "the body does not arrive, or ends before it should")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(v.body))
+	return nil
+}
+
+// patient is a body whose sender may be slow, but not silent.
+type patient struct {
+	io.ReadCloser
+	control *http.ResponseController
+	set     time.Time
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	if now := clock.Now(); now.Sub(p.set) > bodyIdleRefresh {
+		p.set = now
+		_ = p.control.SetReadDeadline(now.Add(bodyIdle)) // where it cannot be set, nothing is lost but this bound
+	}
+	n, err := p.ReadCloser.Read(b)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("%w: %w", errBody, err)
+	}
+	return n, err
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The cookie that holds a handle, and the cookies that services see.
+
+package edge
+
+import (
+	"net/http"
+	"strings"
+)
+
+// CookieName is the name of the session's cookie. Its prefix makes browsers refuse it from other hosts and without
+// TLS.
+const CookieName = "__Host-vid"
+
+// handleMax is the longest handle that is taken for one.
+const handleMax = 160
+
+// attributes are those of the cookie, always the same.
+const attributes = "; Path=/; Secure; HttpOnly; SameSite=Lax"
+
+// SetHandle sets the session's cookie on the answer of a service that signs people in: give it the handle that the
+// authority answered with, before the answer is written. It replaces a cookie of this name that the answer already
+// sets. It returns an [InvalidError] for what is no handle.
+func SetHandle(w http.ResponseWriter, handle string) error {
+	if !wellFormed(handle) {
+		return invalid("handle", "is none: give what the authority answered with, as it is")
+	}
+	dropCookies(w.Header(), isOurs)
+	w.Header().Add("Set-Cookie", CookieName+"="+handle+attributes)
+	return nil
+}
+
+// ClearHandle deletes the session's cookie on the answer of a service that signs people out. The session itself is
+// ended at the authority: do that first.
+func ClearHandle(w http.ResponseWriter) {
+	dropCookies(w.Header(), isOurs)
+	w.Header().Add("Set-Cookie", CookieName+"="+attributes+"; Max-Age=0")
+}
+
+// wellFormed reports whether a value has the form v1.<cell>.<22>.<generation>.<22>. Only the authority knows
+// whether it is genuine.
+func wellFormed(handle string) bool {
+	rest, ok := strings.CutPrefix(handle, "v1.")
+	if !ok || len(handle) > handleMax {
+		return false
+	}
+	rest, mac, _ := cutLast(rest)
+	rest, generation, _ := cutLast(rest)
+	cell, sid, ok := cutLast(rest)
+	return ok && cell != "" && isName(cell) && len(sid) == 22 && isName(sid) && len(mac) == 22 && isName(mac) &&
+		isNumber(generation)
+}
+
+// cellOf returns the cell of a well-formed handle.
+func cellOf(handle string) string {
+	rest, _, _ := cutLast(handle[len("v1."):])
+	rest, _, _ = cutLast(rest)
+	cell, _, _ := cutLast(rest)
+	return cell
+}
+
+func cutLast(s string) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, '.')
+	if i < 0 {
+		return "", s, false
+	}
+	return s[:i], s[i+1:], true
+}
+
+func isName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+func isNumber(s string) bool {
+	if s == "" || len(s) > 19 {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// eachCookie calls yield for each pair of a request's Cookie fields, with the pair as it stands, until yield
+// returns false.
+func eachCookie(h http.Header, yield func(name, value, pair string) bool) {
+	for _, line := range h["Cookie"] {
+		for more := true; more; {
+			var pair string
+			pair, line, more = strings.Cut(line, ";")
+			pair = strings.Trim(pair, " \t")
+			name, value, _ := strings.Cut(pair, "=")
+			if pair != "" && !yield(strings.TrimRight(name, " \t"), strings.TrimLeft(value, " \t"), pair) {
+				return
+			}
+		}
+	}
+}
+
+// jar is what the cookies of a request say.
+type jar struct {
+	handle string
+	count  int  // of cookies with our name
+	old    bool // whether there is a cookie of an older system
+	ours   bool // whether there is one that a server could take for ours
+}
+
+func openJar(h http.Header, legacy Importer) jar {
+	var j jar
+	eachCookie(h, func(name, value, _ string) bool {
+		if name == CookieName {
+			j.handle = value
+			j.count++
+		}
+		j.ours = j.ours || isOurs(name)
+		j.old = j.old || legacy != nil && legacy.Knows(name)
+		return true
+	})
+	return j
+}
+
+// isOurs reports whether a server could take a cookie for ours.
+func isOurs(name string) bool { return strings.EqualFold(name, CookieName) }
+
+// without returns the Cookie field that is left when the cookies that hide reports are taken out.
+func without(h http.Header, hide func(name string) bool) string {
+	var left []string
+	eachCookie(h, func(name, _, pair string) bool {
+		if !hide(name) {
+			left = append(left, pair)
+		}
+		return true
+	})
+	return strings.Join(left, "; ")
+}
+
+// dropCookies takes the Set-Cookie fields out whose name is reported, and returns the first value.
+func dropCookies(h http.Header, hide func(name string) bool) (value string, found bool) {
+	all := h["Set-Cookie"]
+	kept := all[:0]
+	for _, line := range all {
+		pair, _, _ := strings.Cut(line, ";")
+		name, v, _ := strings.Cut(pair, "=")
+		switch {
+		case !hide(strings.Trim(name, " \t")):
+			kept = append(kept, line)
+		case !found:
+			value, found = strings.Trim(v, " \t"), true
+		}
+	}
+	if len(kept) == 0 {
+		h.Del("Set-Cookie")
+	} else {
+		h["Set-Cookie"] = kept
+	}
+	return value, found
+}

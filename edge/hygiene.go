@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Which headers pass: those that speak for a client, for an edge or for an authority are not taken from anybody.
+
+package edge
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// guard knows the headers that clients may not send.
+type guard struct{ names map[string]bool }
+
+// guarded are the names of such headers, in lower case and with hyphens. What a common server or framework takes an
+// identity, an address, a method or a path from is in it.
+const guarded = `
+	txn-token forwarded x-real-ip client-ip x-client-ip true-client-ip x-cluster-client-ip x-remote-ip x-remote-addr
+	x-original-url x-original-uri x-original-method x-original-host x-rewrite-url x-host x-http-host-override
+	x-http-method x-http-method-override x-method-override x-middleware-subrequest
+	remote-user x-remote-user x-remote-group x-user x-authenticated-user x-webauth-user proxy`
+
+func newGuard(more []string) (guard, error) {
+	g := guard{map[string]bool{}}
+	for _, name := range slices.Concat(strings.Fields(guarded), more) {
+		if name == "" || strings.ContainsAny(name, " \t\r\n:") {
+			return g, invalid("Strip", "%q is no name of a header", name)
+		}
+		g.names[plain(name)] = true
+	}
+	for _, name := range []string{"cookie", "host", "content-length", "transfer-encoding", "content-type"} {
+		if g.names[name] {
+			return g, invalid("Strip", "%q cannot be stripped: requests need it", name)
+		}
+	}
+	return g, nil
+}
+
+// plain is a header's name as a gateway interface in the manner of CGI sees it.
+func plain(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
+
+// holds reports whether a name, in whatever spelling, is guarded.
+func (g guard) holds(name string) bool {
+	if name == "" {
+		return false
+	}
+	p := plain(name)
+	return g.names[p] || strings.HasPrefix(p, "vidimus-") || strings.HasPrefix(p, "x-forwarded-") ||
+		strings.HasPrefix(p, "x-auth-request-") || strings.HasPrefix(p, "x-envoy-")
+}
+
+// clean deletes the guarded headers of a request.
+func (g guard) clean(h http.Header) {
+	for name := range h {
+		if !common(name) && g.holds(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// common reports whether a name is one of those that nearly every request has, and that need no second look.
+func common(name string) bool {
+	switch name {
+	case "Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Content-Length", "Content-Type", "Cookie",
+		"If-Match", "If-None-Match", "Origin", "Referer", "User-Agent", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site":
+		return true
+	}
+	return false
+}
+
+// takes reports whether the Connection field of a request only names what is between two neighbours. A client that
+// names other fields there would have them taken away behind the edge's back.
+func takes(h http.Header) bool {
+	for _, line := range h["Connection"] {
+		for option := range strings.SplitSeq(line, ",") {
+			switch strings.ToLower(strings.Trim(option, " \t")) {
+			case "", "close", "keep-alive", "upgrade", "te", "http2-settings", "proxy-connection":
+			default:
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// upgrade returns the protocol that a request wants to go on in, in lower case: only "websocket" is passed on. An
+// upgrade to HTTP/2 would be a tunnel past the edge.
+func upgrade(h http.Header) string {
+	asked := false
+	for _, line := range h["Connection"] {
+		for option := range strings.SplitSeq(line, ",") {
+			asked = asked || strings.EqualFold(strings.Trim(option, " \t"), "upgrade")
+		}
+	}
+	if !asked {
+		return ""
+	}
+	return strings.ToLower(strings.Join(h["Upgrade"], ","))
+}
+
+// refusedMethod reports methods that are never passed on: one tunnels, the other echoes cookies.
+func refusedMethod(m string) bool { return m == http.MethodConnect || m == http.MethodTrace }
+
+// isSafe reports methods that change nothing (RFC 9110, section 9.2.1) and may be passed on.
+func isSafe(m string) bool {
+	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
+}
+
+// client returns the address that a request comes from: that of the peer, or, as long as those who say so are
+// trusted, what X-Forwarded-For says from the right.
+func client(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	at := peer(r)
+	if !among(at, trusted) {
+		return at
+	}
+	lines := r.Header["X-Forwarded-For"]
+	for i := len(lines) - 1; i >= 0; i-- {
+		rest, last, more := lines[i], "", true
+		for more {
+			if comma := strings.LastIndexByte(rest, ','); comma >= 0 {
+				rest, last = rest[:comma], rest[comma+1:]
+			} else {
+				last, more = rest, false
+			}
+			next, err := netip.ParseAddr(strings.Trim(last, " \t"))
+			if err != nil {
+				return at
+			}
+			if at = next.Unmap().WithZone(""); !among(at, trusted) {
+				return at
+			}
+		}
+	}
+	return at
+}
+
+// peer returns the address of the other end of the connection; the zero Addr for one that has none.
+func peer(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap().WithZone("")
+}
+
+func among(a netip.Addr, trusted []netip.Prefix) bool {
+	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(a) })
+}

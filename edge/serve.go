@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Running, listening, and ending well.
+
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"example.com/vidimus/internal/clock"
+)
+
+const (
+	judgeEvery    = time.Second
+	drainLook     = 20 * time.Millisecond
+	headerTimeout = 10 * time.Second
+	headerMax     = 64 << 10
+	h2Streams     = 250
+)
+
+var (
+	// errRunning is returned by a second Run.
+	errRunning = errors.New("edge: it runs already, or has ended")
+	// ErrCut says that requests were cut off when the edge ended, because they took longer than [Config.Drain].
+	ErrCut = errors.New("edge: requests were cut off")
+)
+
+// Run judges again what stays open, every second, until ctx ends. Then it drains: its status says so, event streams
+// are ended at once because their clients take them up elsewhere, and everything else has until [Config.Drain].
+// What is open then is cut, and Run returns [ErrCut]; otherwise nil. An edge runs once.
+func (e *Edge) Run(ctx context.Context) error {
+	if e.running.Swap(true) {
+		return errRunning
+	}
+	for clock.Sleep(ctx, judgeEvery) == nil {
+		e.judge(ctx)
+	}
+	e.draining.Store(true)
+	e.streams.end(errDraining, func(s *stream) bool { return s.events })
+	limit := clock.Now().Add(e.config.Drain)
+	for e.inFlight.Load() > 0 {
+		if !clock.Now().Before(limit) {
+			left := e.inFlight.Load()
+			e.streams.end(errDraining, func(*stream) bool { return true })
+			return fmt.Errorf("%w: %d after %v", ErrCut, left, e.config.Drain)
+		}
+		_ = clock.Sleep(context.Background(), drainLook)
+	}
+	return nil
+}
+
+// Serve runs the edge and serves what comes through a listener, in HTTP/1.1 and in HTTP/2 in the clear, until ctx
+// ends; then it drains as [Edge.Run] does, and closes the listener. TLS is for who stands in front, or for an
+// http.Server of your own beside Run: use this one's limits.
+func (e *Edge) Serve(ctx context.Context, l net.Listener) error {
+	hs := e.httpServer()
+	ended, drained := make(chan error, 1), make(chan error, 1)
+	run, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() { ended <- hs.Serve(l) }()
+	go func() { drained <- e.Run(run) }()
+	select {
+	case err := <-ended:
+		stop()
+		return errors.Join(fmt.Errorf("serve %s: %w", l.Addr(), err), <-drained)
+	case err := <-drained:
+		if ctx.Err() == nil {
+			return errors.Join(err, hs.Close())
+		}
+		drained <- err
+	case <-ctx.Done():
+	}
+	limited, end := context.WithTimeout(context.WithoutCancel(ctx), e.config.Drain)
+	defer end()
+	err := hs.Shutdown(limited)
+	if err != nil {
+		err = errors.Join(ErrCut, hs.Close())
+	}
+	<-ended
+	return errors.Join(err, <-drained)
+}
+
+func (e *Edge) httpServer() *http.Server {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:           e,
+		Protocols:         p,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: h2Streams, SendPingTimeout: idleTimeout / 4},
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    headerMax,
+		ErrorLog:          slog.NewLogLogger(e.config.Logger.Handler(), slog.LevelWarn),
+	}
+}
