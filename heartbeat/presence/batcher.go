@@ -132,28 +132,36 @@ func (b *Batcher) Stats() BatcherStats {
 
 // Run sends what was noted until ctx ends, then sends a last time, and returns nil. While Send fails it waits longer
 // between its tries, up to 30 seconds. It returns an error if it was called before.
+//
+// What is sent never makes a session older than it is, and younger by no more than Every and the time that Send took.
 func (b *Batcher) Run(ctx context.Context) error {
 	if !b.began.CompareAndSwap(false, true) {
 		return errors.New("presence: Run was called before; open another batcher")
 	}
-	backoff := time.Duration(0)
-	for clock.Sleep(ctx, max(b.cfg.Every, chance.Jitter(backoff))) == nil {
+	var backoff time.Duration
+	try := clock.Now()
+	for clock.Sleep(ctx, b.cfg.Every) == nil {
+		b.gather()
+		if clock.Until(try) > 0 {
+			continue
+		}
 		if err := b.flush(ctx); err == nil {
 			backoff = 0
 		} else if ctx.Err() == nil {
 			b.cfg.Logger.Warn("presence: beats could not be sent and are kept", "sessions", b.Stats().Waiting, "err", err)
 			backoff = min(max(2*backoff, 2*b.cfg.Every), lastBackoff)
+			try = clock.Now().Add(chance.Jitter(backoff))
 		}
 	}
+	b.gather()
 	if err := b.flush(context.WithoutCancel(ctx)); err != nil {
 		b.cfg.Logger.Warn("presence: the last beats were not sent", "sessions", b.Stats().Waiting, "err", err)
 	}
 	return nil
 }
 
-// flush sends all that was noted, and what could not be sent before. It stops at the first error.
+// flush sends all that was gathered. It stops at the first error.
 func (b *Batcher) flush(ctx context.Context) error {
-	b.gather()
 	batch := make([]Beat, 0, min(b.cfg.Batch, len(b.late)))
 	for len(b.late) > 0 {
 		now := clock.Now()

@@ -74,7 +74,8 @@ func ParseID(text string) (ID, error) {
 	if len(text) != 22 {
 		return ID{}, &InvalidError{"id", fmt.Sprintf("has %d characters; a session's id has 22", len(text))}
 	}
-	if _, err := base64.RawURLEncoding.Strict().Decode(id[:], []byte(text)); err != nil {
+	// The decoder skips line breaks even when it is strict; then it has less than 16 bytes.
+	if n, err := base64.RawURLEncoding.Strict().Decode(id[:], []byte(text)); err != nil || n != len(id) {
 		return ID{}, &InvalidError{"id", "is not base64url without padding"}
 	}
 	return id, nil

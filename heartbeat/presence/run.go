@@ -205,12 +205,12 @@ func (c *collector) conclude(settled bool) {
 	now := o.now()
 	removed := 0
 	for j := range c.batch {
-		id, i := c.batch[j].ID, c.slots[j]
-		s, h := o.shard(&id)
+		i := c.slots[j]
+		s, h := o.shard(&c.batch[j].ID)
 		s.Lock()
 		sl := s.at(i)
 		switch {
-		case sl.id != id || sl.limit.standing() != leaving: // forgotten meanwhile
+		case sl.limit.standing() != leaving: // forgotten meanwhile, and the slot may have another session
 		case settled:
 			s.remove(i, h)
 			removed++
