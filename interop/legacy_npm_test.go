@@ -73,7 +73,9 @@ func TestCookiesOfTheRealPackagesAreRead(t *testing.T) {
 			if got.Identity.Subject != c.Subject || limit != c.Limit || err != nil {
 				t.Errorf("read %s with limit %d, want %s with %d", got.Identity.Subject, limit, c.Subject, c.Limit)
 			}
-			if age := time.Since(got.Issued); !c.Endless && c.Name != "iron without an id" && (age < -time.Second || age > time.Minute) {
+			// Seals say when they end, and their default life is not that of a raw one.
+			dated := !c.Endless && c.Name != "iron without an id"
+			if age := time.Since(got.Issued); dated && (age < -time.Second || age > time.Minute) {
 				t.Errorf("was issued %v ago, want just now", age)
 			}
 			if got.Expires.IsZero() != c.Endless {
