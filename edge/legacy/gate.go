@@ -42,15 +42,21 @@ const (
 type Journal interface {
 	// Find returns what is known of a subject; of an unknown one, Known{} and no error.
 	Find(ctx context.Context, tenant, subject string) (Known, error)
-	// Start starts the session of a sign-in, and returns the handle for its browser. It is idempotent by the key of
-	// the sign-in, for as long as the cookie could come back: the same key finds the same session. It returns
-	// [ErrSpent] if that session has ended, if its handle was rotated since, or if the subject was revoked after the
-	// cookie was made, so that a cookie never undoes a logout and never gains what came later.
+	// Start starts the session of a sign-in, and returns the handle for its browser. It is idempotent by the key of the
+	// sign-in, for as long as the cookie could come back: the same key finds the same session. It returns [ErrSpent] if
+	// that session has ended, if its handle was rotated since, or if the subject was revoked after the cookie was made,
+	// so that a cookie never undoes a logout and never gains what came later; and [ErrUnfit] if there can be no such
+	// session.
 	Start(ctx context.Context, s SignIn) (handle string, err error)
 }
 
-// ErrSpent: a cookie has been imported, and does not stand for a live session any more.
-var ErrSpent = errors.New("legacy cookie is spent")
+var (
+	// ErrSpent: a cookie does not stand for a live session any more: what it was imported as has ended or moved on, or
+	// its subject was revoked.
+	ErrSpent = errors.New("legacy cookie is spent")
+	// ErrUnfit: a cookie's identity or state is not what the journal takes, such as an attribute of another type.
+	ErrUnfit = errors.New("legacy cookie does not fit")
+)
 
 // Known is what the journal knows of a subject.
 type Known struct {
@@ -158,8 +164,11 @@ func (g *Gate) start(ctx context.Context, req *http.Request) (string, error) {
 		Key: f.Key, Identity: f.Identity, Issued: f.Issued, Expires: f.Expires,
 		UserAgent: agent[:min(len(agent), maxAgent)],
 	})
-	if errors.Is(err, ErrSpent) {
+	switch {
+	case errors.Is(err, ErrSpent):
 		return "", &refusal{cookie: f.Cookie, why: spent}
+	case errors.Is(err, ErrUnfit):
+		return "", &refusal{cookie: f.Cookie, why: unfit, cause: err}
 	}
 	return handle, err
 }
@@ -202,3 +211,6 @@ func (g *Gate) Delete(name string) *http.Cookie {
 
 // Stats returns what was counted since the start.
 func (g *Gate) Stats() Stats { return g.counter.stats() }
+
+// Status returns [Gate.Stats], for a page that shows whatever is there.
+func (g *Gate) Status() any { return g.Stats() }

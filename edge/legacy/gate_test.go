@@ -147,6 +147,19 @@ func TestAJournalThatIsDownIsNoRefusal(t *testing.T) {
 	}
 }
 
+func TestStateThatDoesNotFitSignsNobodyIn(t *testing.T) {
+	t.Parallel()
+	s := newShelf()
+	s.err = fmt.Errorf("limit: is no number: %w", ErrUnfit)
+	g := mustGate(t, GateConfig{Journal: s, Mode: Import})
+	if _, ok, err := g.Import(t.Context(), request("session", jose(claims()))); ok || err != nil {
+		t.Errorf("got %v, %v; want nobody", ok, err)
+	}
+	if got := g.Status().(Stats); got.Failed != 0 || got.Refused[unfit] != 1 {
+		t.Errorf("counted %+v", got)
+	}
+}
+
 func TestTheCutOverTakesOlderCookiesAlone(t *testing.T) {
 	t.Parallel()
 	moment := clock.Now().Add(-time.Hour).Truncate(time.Second)

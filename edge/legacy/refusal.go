@@ -27,17 +27,24 @@ const (
 	unmapped  = "stands for nobody"
 	late      = "made after the cut-over, or not known when"
 	spent     = "imported before, and its session has ended or moved on"
+	unfit     = "state does not fit"
 	closed    = "legacy cookies are refused"
 )
 
 // refusal is the error for a bad cookie.
-type refusal struct{ cookie, why string }
+type refusal struct {
+	cookie, why string
+	cause       error // what the journal says, if that is the reason
+}
 
 func (e *refusal) Error() string        { return ErrRefused.Error() }
 func (e *refusal) Is(target error) bool { return target == ErrRefused }
 
 // LogValue gives logs what clients are not told.
 func (e *refusal) LogValue() slog.Value {
+	if e.cause != nil {
+		return slog.GroupValue(slog.String("cookie", e.cookie), slog.String("why", e.why), slog.Any("cause", e.cause))
+	}
 	return slog.GroupValue(slog.String("cookie", e.cookie), slog.String("why", e.why))
 }
 
