@@ -266,6 +266,7 @@ func TestShadowMeasuresHowFarCookiesAreOff(t *testing.T) {
 		look("ada", `{"limit":100.0,"gone":null}`, time.Minute)
 		look("ada", `{"limit":50,"permit":{"a":1,"b":[2]}}`, time.Hour)
 		look("ada", `{"limit":50,"permit":null}`, time.Minute)
+		look("ada", `{"limit":10}`, time.Hour)
 		look("eve", `{"limit":1}`, time.Minute)
 		look("ada", `"no object"`, time.Minute)
 		got := g.Stats()
@@ -274,14 +275,14 @@ func TestShadowMeasuresHowFarCookiesAreOff(t *testing.T) {
 			t.Fatalf("counted %+v", got)
 		}
 		want := Disagreement{
-			Compared: 5, Unknown: 1, Agree: 2, Differ: 2, Stale: 1, Contrary: 1, Attributes: d.Attributes,
+			Compared: 6, Unknown: 1, Agree: 2, Differ: 3, Stale: 2, Contrary: 1, Attributes: d.Attributes,
 			Age: d.Age, DifferAge: d.DifferAge,
 		}
-		if fmt.Sprint(*d) != fmt.Sprint(want) || fmt.Sprint(d.Attributes) != "map[limit:2 permit:1]" {
+		if fmt.Sprint(*d) != fmt.Sprint(want) || fmt.Sprint(d.Attributes) != "map[limit:3 permit:1]" {
 			t.Errorf("counted %+v, want %+v", *d, want)
 		}
-		old := Quantiles{Count: 2, P50: d.DifferAge.P50, P90: 3600, P99: 3600, Max: 3600}
-		if d.Age.Count != 5 || d.Age.P50 < 60 || d.Age.P50 > 72 || d.Age.Max != 3600 || d.DifferAge != old {
+		old := Quantiles{Count: 3, P50: 3600, P90: 3600, P99: 3600, Max: 3600}
+		if d.Age.Count != 6 || d.Age.P50 < 60 || d.Age.P50 > 72 || d.Age.Max != 3600 || d.DifferAge != old {
 			t.Errorf("ages are %+v and %+v", d.Age, d.DifferAge)
 		}
 	})

@@ -7,6 +7,7 @@ package legacy
 import (
 	"bytes"
 	"crypto/aes"
+	"crypto/cipher"
 	"encoding/hex"
 	"slices"
 	"strings"
@@ -92,6 +93,37 @@ func TestContentOpensAsTheRFCsSay(t *testing.T) {
 			}
 			if _, ok := open(c.aad + "x"); ok {
 				t.Error("opens with another header")
+			}
+		})
+	}
+}
+
+func TestGenuinePaddingHasToBePadding(t *testing.T) {
+	t.Parallel()
+	block, err := aes.NewCipher(sequence(32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		end  []byte
+		want int // bytes of plaintext, -1 to refuse
+	}{
+		{"one byte", []byte{1}, 15},
+		{"three bytes", []byte{3, 3, 3}, 13},
+		{"a whole block", bytes.Repeat([]byte{16}, 16), 0},
+		{"none", []byte{0}, -1},
+		{"more than a block", bytes.Repeat([]byte{17}, 16), -1},
+		{"three bytes that differ", []byte{3, 2, 3}, -1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			plain := append(make([]byte, 16-len(c.end)), c.end...)
+			sealed := make([]byte, 16)
+			cipher.NewCBCEncrypter(block, sequence(16)).CryptBlocks(sealed, plain)
+			got, ok := decryptCBC(block, sequence(16), sealed)
+			if ok != (c.want >= 0) || ok && len(got) != c.want {
+				t.Errorf("got %x, %v; want %d bytes", got, ok, c.want)
 			}
 		})
 	}
