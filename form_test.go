@@ -35,7 +35,7 @@ var manyNames = map[string]struct {
 	reason string
 }{
 	"journal":  {72, "the ground room: the words, limits and errors that all other rooms share"},
-	"passport": {52, "the ground room of what travels: its words, errors and seams, for both sides of a passport"},
+	"passport": {53, "the ground room of what travels: its words, errors and seams, for both sides of a passport"},
 }
 
 // plainMethods fit interfaces of the standard library, which say what they do.

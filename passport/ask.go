@@ -27,8 +27,8 @@ type replacement struct {
 	asked time.Time // before the authority was: everything acknowledged by then is minded
 }
 
-// mustAsk reports whether the request wants more than the view can know, whatever the route says. It waits a little for a
-// view that is about to know enough.
+// mustAsk reports whether the request wants more than the view can know, whatever the route says. It waits a little
+// for a view that is about to know enough.
 func (q *question) mustAsk(ctx context.Context, e *entry) (bool, error) {
 	mode, at := q.need.Consistency.Mode, q.need.At
 	if mode == "" && at != (Mark{}) {
@@ -47,12 +47,12 @@ func (q *question) mustAsk(ctx context.Context, e *entry) (bool, error) {
 		return false, &header.Error{Field: header.ConsistencyField, Problem: "needs the header " + header.Position}
 	}
 	if mode == header.Exact {
-		if e.claims.Mark != at {
+		if e.mark != at {
 			return false, ErrInexact
 		}
 		return false, nil
 	}
-	if e.claims.Mark.Reaches(at) || q.reach(ctx, at) {
+	if e.mark.Reaches(at) || q.reach(ctx, at) {
 		return false, nil
 	}
 	return q.mayAsk()
@@ -105,7 +105,10 @@ func (q *question) ask(ctx context.Context, e *entry) (Decision, error) {
 			arrived, atLeast = clock.Now(), q.cfg.View.Through()
 			continue
 		}
-		d := Decision{Claims: &r.entry.claims, Token: r.entry.token, At: r.entry.claims.Mark}
+		if !allows(r.entry.scope, q.rule.Scopes) {
+			return Decision{}, ErrScope
+		}
+		d := Decision{Claims: &r.entry.claims, Token: r.entry.token, At: r.entry.mark}
 		d.Staleness = header.Staleness{Known: true, Age: clock.Since(r.asked), Mark: d.At}
 		return d, nil
 	}
@@ -155,12 +158,12 @@ func (q *question) willDo(r *replacement, arrived time.Time) bool {
 		return false
 	}
 	now := q.cfg.Now().Unix()
-	switch mine := &r.entry.claims; {
+	switch {
 	case now < r.entry.notBefore || now >= r.entry.expiry:
 		return false
 	case q.need.Consistency.Mode == header.FullyConsistent && r.asked.Before(arrived):
 		return false
-	case q.need.At != (Mark{}) && !mine.Mark.Reaches(q.need.At) && r.asked.Before(arrived):
+	case q.need.At != (Mark{}) && !r.entry.mark.Reaches(q.need.At) && r.asked.Before(arrived):
 		return false
 	case q.bound > 0 && clock.Since(r.asked) > q.bound:
 		return false
@@ -172,5 +175,5 @@ func (q *question) willDo(r *replacement, arrived time.Time) bool {
 // replaces reports whether a passport may stand for another one: for the same, and with no more scope.
 func (c *Claims) replaces(old *Claims) bool {
 	return c.Txn == old.Txn && c.Subject == old.Subject && c.Tenant == old.Tenant && c.Session == old.Session &&
-		old.allows(strings.Fields(c.Scope))
+		allows(old.Scope, strings.Fields(c.Scope))
 }

@@ -80,14 +80,7 @@ func (v *Verifier) Decide(ctx context.Context, token string, rule *Rule, need Ne
 		rule = &Rule{}
 	}
 	q := question{Verifier: v, rule: rule, need: need, bound: tighter(rule.MaxStale, need.Consistency.MaxStale)}
-	d, err := q.decide(ctx, e, token)
-	if err != nil {
-		return Decision{}, err
-	}
-	if !d.Claims.allows(rule.Scopes) {
-		return Decision{}, ErrScope
-	}
-	return d, nil
+	return q.decide(ctx, e)
 }
 
 // tighter returns the smaller of two bounds, of which 0 is none.
@@ -98,11 +91,11 @@ func tighter(a, b time.Duration) time.Duration {
 	return a
 }
 
-// allows reports whether every scope is one of the passport's.
-func (c *Claims) allows(scopes []string) bool {
+// allows reports whether every one of the scopes is in a passport's scope.
+func allows(scope string, scopes []string) bool {
 	for _, want := range scopes {
 		found := false
-		for rest := c.Scope; !found && rest != ""; {
+		for rest := scope; !found && rest != ""; {
 			var has string
 			has, rest, _ = strings.Cut(rest, " ")
 			found = has == want
@@ -135,7 +128,7 @@ const (
 )
 
 // decide decides by what is known here, or asks the authority where that will not do.
-func (q *question) decide(ctx context.Context, e *entry, token string) (Decision, error) {
+func (q *question) decide(ctx context.Context, e *entry) (Decision, error) {
 	ask, err := q.mustAsk(ctx, e)
 	if err != nil {
 		return Decision{}, err
@@ -156,19 +149,21 @@ func (q *question) decide(ctx context.Context, e *entry, token string) (Decision
 		}
 		return Decision{}, judged.err()
 	}
-	d := q.decision(e, token, stale)
-	if q.bound == 0 || stale <= q.bound {
-		return d, nil
+	readOnly := false
+	if q.bound > 0 && stale > q.bound {
+		own := q.need.Consistency.MaxStale
+		switch {
+		case q.asks():
+			return q.ask(ctx, e)
+		case q.rule.WhenStale != ReadOnly || !q.need.Safe || own > 0 && stale > own:
+			return Decision{}, ErrStale
+		}
+		readOnly = true
 	}
-	own := q.need.Consistency.MaxStale
-	switch {
-	case q.asks():
-		return q.ask(ctx, e)
-	case q.rule.WhenStale == ReadOnly && q.need.Safe && (own == 0 || stale <= own):
-		d.Staleness.ReadOnly = true
-		return d, nil
+	if !allows(e.scope, q.rule.Scopes) {
+		return Decision{}, ErrScope
 	}
-	return Decision{}, ErrStale
+	return q.decision(e, stale, readOnly), nil
 }
 
 // asks reports whether the route asks the authority when what is known here will not do.
@@ -221,18 +216,18 @@ func (j verdict) err() error {
 }
 
 // decision says under which bound a passport was found good.
-func (q *question) decision(e *entry, token string, stale time.Duration) Decision {
-	d := Decision{Claims: &e.claims, Token: token, At: e.claims.Mark}
-	if q.cfg.View == nil {
+func (v *Verifier) decision(e *entry, stale time.Duration, readOnly bool) Decision {
+	d := Decision{Claims: &e.claims, Token: e.token, At: e.mark}
+	d.Staleness.ReadOnly = readOnly
+	if v.cfg.View == nil {
 		return d
 	}
-	through := q.cfg.View.Through()
-	if through.Reaches(d.At) {
-		d.At = through
+	d.Staleness.Mark = v.cfg.View.Through()
+	if d.Staleness.Mark.Reaches(d.At) {
+		d.At = d.Staleness.Mark
 	}
-	d.Staleness = header.Staleness{Known: stale != Unknown, Mark: through}
-	if d.Staleness.Known {
-		d.Staleness.Age = stale
+	if stale != Unknown {
+		d.Staleness.Known, d.Staleness.Age = true, stale
 	}
 	return d
 }

@@ -45,8 +45,8 @@ func invalid(field, format string, args ...any) error {
 	return &InvalidError{Field: field, Problem: fmt.Sprintf(format, args...)}
 }
 
-// Status says an error of this package over HTTP: the status, and the error code for WWW-Authenticate and problem+json.
-// For other errors it returns 500 and "internal".
+// Status says an error of this package over HTTP: the status, and the error code for WWW-Authenticate and
+// problem+json. For other errors it returns 500 and "internal".
 func Status(err error) (status int, code string) {
 	s := statusOf(err)
 	return s.status, s.code

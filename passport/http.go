@@ -15,9 +15,9 @@ import (
 
 // Require returns a handler that lets a request through to h if its one header Txn-Token holds a passport that is good
 // under the rule. h finds the claims with [FromContext]. Responses carry Vidimus-Position and Vidimus-Staleness. The
-// request's Vidimus-Consistency and Vidimus-Position are honoured. Refusals are problem+json (RFC 9457) with the status of
-// [Status], and WWW-Authenticate: Txn-Token error="…" where the passport is at fault. A nil rule is an empty one. Nothing
-// is logged.
+// request's Vidimus-Consistency and Vidimus-Position are honoured. Refusals are problem+json (RFC 9457) with the
+// status of [Status], and WWW-Authenticate: Txn-Token error="…" where the passport is at fault. A nil rule is an empty
+// one. Nothing is logged.
 func (v *Verifier) Require(h http.Handler, rule *Rule) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d, err := v.decideHTTP(r, rule)
@@ -45,7 +45,8 @@ func (v *Verifier) decideHTTP(r *http.Request, rule *Rule) (Decision, error) {
 	return v.Decide(r.Context(), token, rule, need)
 }
 
-// TokenOf returns the passport in the header Txn-Token. It returns [ErrMissing], or an [InvalidError] if there are several.
+// TokenOf returns the passport in the header Txn-Token. It returns [ErrMissing], or an [InvalidError] if there are
+// several.
 func TokenOf(h http.Header) (string, error) {
 	switch values := h[header.TxnToken]; {
 	case len(values) == 0:
@@ -77,8 +78,8 @@ type problem struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-// Refuse answers a request with an error of this package, as [Verifier.Require] does. Of other errors it says nothing but
-// that there is one.
+// Refuse answers a request with an error of this package, as [Verifier.Require] does. Of other errors it says nothing
+// but that there is one.
 func Refuse(w http.ResponseWriter, err error) {
 	s := statusOf(err)
 	p := problem{Type: "about:blank", Title: http.StatusText(s.status), Status: s.status, Code: s.code, Remedy: s.remedy}
@@ -144,8 +145,8 @@ func TokenFromContext(ctx context.Context) (string, bool) {
 }
 
 // Transport passes the passport of a request's context on to the next service, unmodified, in the header Txn-Token, in
-// place of one that is there. A request whose context has none is sent as it is. Use it only for services of the own trust
-// domain: whoever gets a passport can use it. Goroutines may share it.
+// place of one that is there. A request whose context has none is sent as it is. Use it only for services of the own
+// trust domain: whoever gets a passport can use it. Goroutines may share it.
 type Transport struct {
 	Base http.RoundTripper // nil for http.DefaultTransport
 }

@@ -18,12 +18,15 @@ const (
 	hashTail = 32 // characters of the signature that are hashed: they are as good as random in a genuine passport
 )
 
-// entry is a passport that was found genuine. What is looked at first stands first.
+// entry is a passport that was found genuine. What each decision looks at stands together, in front: with many
+// passports none of it is in the processor's cache.
 type entry struct {
 	token             string
 	notBefore, expiry int64 // seconds of the wall clock between which it is in time, skew included
 	keys              atomic.Pointer[KeySet]
 	judged            atomic.Uint64 // the view's generation and the verdict, packed; 0 for none
+	mark              Mark          // of the claims
+	scope             string        // of the claims
 	claims            Claims
 	key               *Key
 	replaced          atomic.Pointer[replacement]

@@ -7,8 +7,8 @@ package passport
 import "encoding/base64"
 
 // Peek returns what a passport says without finding out whether that is true: neither its signature nor its times are
-// looked at. It is for who has just been given the passport by the authority itself; everybody else wants a [Verifier].
-// It returns an [InvalidError] for what is no passport.
+// looked at. It is for who has just been given the passport by the authority itself; everybody else wants a
+// [Verifier]. It returns an [InvalidError] for what is no passport.
 func Peek(token string) (Claims, error) {
 	head := head(token)
 	id := kid(head)

@@ -53,8 +53,8 @@ func newSource(url string, client *http.Client) *source {
 	return &source{url: url, client: client}
 }
 
-// keys returns a set, fetched first if there is none, it is no longer fresh, or it lacks the key of a passport. Whoever
-// comes while another fetches waits for it only if there is no other way.
+// keys returns a set, fetched first if there is none, it is no longer fresh, or it lacks the key of a passport.
+// Whoever comes while another fetches waits for it only if there is no other way.
 func (s *source) keys(ctx context.Context, head string) (*KeySet, error) {
 	set := s.set.Load()
 	known := set.has(head)
@@ -114,8 +114,8 @@ func (s *source) believed(now time.Time) (*KeySet, error) {
 	return set, nil
 }
 
-// fetch fetches the set, and ends the flight. It goes on when the caller has left: others wait for it, and the next may
-// only try later.
+// fetch fetches the set, and ends the flight. It goes on when the caller has left: others wait for it, and the next
+// may only try later.
 func (s *source) fetch(ctx context.Context, now time.Time) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 	defer cancel()

@@ -25,7 +25,8 @@ func head(token string) string {
 	return token[:strings.IndexByte(token, '.')+1]
 }
 
-// open returns the payload of a token whose header is that of key, if the key has signed it. It allocates the payload alone.
+// open returns the payload of a token whose header is that of key, if the key has signed it. It allocates the payload
+// alone.
 func open(token, head string, key *Key) ([]byte, *InvalidError) {
 	point := len(token) - signatureText - 1
 	if point < len(head) {

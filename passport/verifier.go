@@ -7,11 +7,9 @@ package passport
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"example.com/vidimus/internal/clock"
@@ -37,8 +35,8 @@ type Config struct {
 	Client *http.Client
 	// Skew is how far the clocks of the issuer and this process may differ; 0 for [DefaultSkew], at most a minute.
 	Skew time.Duration
-	// View is what is known of changes. Without one, staleness is unknown: a route with a MaxStale refuses everything,
-	// or asks the authority.
+	// View is what is known of changes. Without one, staleness is unknown: a route with a MaxStale refuses everything, or
+	// asks the authority.
 	View View
 	// Authority replaces passports, for routes that ask and for requests that want more than the view knows; nil for
 	// nobody.
@@ -57,7 +55,7 @@ type Verifier struct {
 	source *source                // nil unless keys are fetched
 	memory *memory                // nil for none
 	turns  [maxAsks]chan struct{} // to ask the authority
-	amr    methodLists
+	words  words
 }
 
 // New returns a verifier. It returns an [InvalidError] for a Config that cannot work. It fetches nothing yet.
@@ -124,9 +122,10 @@ func (v *Verifier) Run(ctx context.Context) error {
 	return v.source.run(ctx)
 }
 
-// Verify returns what a passport says if it is genuine: spelled in the one canonical way, signed by a key of the issuer,
-// for this audience, and in time. It does not look at what was changed since, nor at scopes: [Verifier.Check] does. It
-// returns [ErrInvalid], [ErrExpired] or, when the keys cannot be fetched, [ErrUnavailable] or the error of ctx.
+// Verify returns what a passport says if it is genuine: spelled in the one canonical way, signed by a key of the
+// issuer, for this audience, and in time. It does not look at what was changed since, nor at scopes: [Verifier.Check]
+// does. It returns [ErrInvalid], [ErrExpired] or, when the keys cannot be fetched, [ErrUnavailable] or the error of
+// ctx.
 func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 	r, _, _, err := v.verify(ctx, token)
 	return r.Claims, err
@@ -157,9 +156,10 @@ func (v *Verifier) verify(ctx context.Context, token string) (read, *KeySet, *Ke
 	if err := v.believe(&r, v.cfg.Now().Unix()); err != nil {
 		return read{}, nil, nil, err
 	}
-	r.KeyID = key.ID
+	r.KeyID, r.Issuer, r.Audience = key.ID, v.cfg.Issuer, v.cfg.Audience
+	r.Log, r.Scope = v.words.text(r.Log), v.words.text(r.Scope)
 	if r.methods != nil {
-		r.AMR = v.amr.of(r.methods)
+		r.AMR = v.words.list(r.methods)
 	}
 	return r, keys, key, nil
 }
@@ -256,7 +256,8 @@ func (v *Verifier) admit(ctx context.Context, token string, hash uint64) (*entry
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{claims: r.Claims, key: key, notBefore: r.begin(v.skew), expiry: r.end(v.skew)}
+	e := &entry{notBefore: r.begin(v.skew), expiry: r.end(v.skew), claims: r.Claims, key: key}
+	e.mark, e.scope = r.Mark, r.Scope
 	e.keys.Store(keys)
 	if v.memory == nil {
 		e.token = token
@@ -264,31 +265,4 @@ func (v *Verifier) admit(ctx context.Context, token string, hash uint64) (*entry
 	}
 	e.token = strings.Clone(token) // not the whole of a longer text that it may be a part of
 	return v.memory.keep(e, hash, v.cfg.Now().Unix()), nil
-}
-
-// methodLists remembers the few lists of methods (amr) that there are, by their text.
-type methodLists struct {
-	lists atomic.Pointer[map[string][]string]
-}
-
-// maxMethodLists is how many are remembered; others are read anew each time.
-const maxMethodLists = 64
-
-func (m *methodLists) of(raw []byte) []string {
-	known := m.lists.Load()
-	if known != nil {
-		if list, ok := (*known)[string(raw)]; ok {
-			return list
-		}
-	}
-	list := methods(raw)
-	next := map[string][]string{string(raw): list}
-	if known != nil {
-		if len(*known) >= maxMethodLists {
-			return list
-		}
-		maps.Copy(next, *known)
-	}
-	m.lists.CompareAndSwap(known, &next) // who loses remembers it next time
-	return list
 }

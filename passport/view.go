@@ -86,9 +86,9 @@ type Authority interface {
 
 // Replacer is an authority that knows how to replace a passport.
 type Replacer interface {
-	// Replace returns a new passport for the holder of one that is genuine and not expired: of the same txn, sub and
-	// aud, with no more scope, and from a snapshot read after the call began that reaches atLeast. A mark of another log
-	// asks for nothing more. It returns [ErrRevoked], [ErrNoSession] or [ErrUnavailable].
+	// Replace returns a new passport for the holder of one that is genuine and not expired: of the same txn, sub and aud,
+	// with no more scope, and from a snapshot read after the call began that reaches atLeast. A mark of another log asks
+	// for nothing more. It returns [ErrRevoked], [ErrNoSession] or [ErrUnavailable].
 	Replace(ctx context.Context, token string, atLeast Mark) (Grant, error)
 }
 

@@ -7,9 +7,6 @@ package header
 
 import "strings"
 
-// maxInteger is the largest integer of RFC 9651, section 3.3.1: 15 digits.
-const maxInteger = 999_999_999_999_999
-
 // field reads a value from the left. The first error stays, and ends every loop.
 type field struct {
 	name, text string
