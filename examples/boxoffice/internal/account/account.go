@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package account is the service where people see and change their attributes. It reads them from the passport alone, and
-// writes them to the authority at the version that the caller has seen.
+// Package account is the service where people see and change their attributes. It reads them from the passport alone,
+// and writes them to the authority at the version that the caller has seen.
 package account
 
 import (
@@ -167,7 +167,8 @@ func readChange(w http.ResponseWriter, r *http.Request) (session.State, error) {
 	set := session.State{}
 	if p := body.Permit; p != nil {
 		if *p != "" && !slices.Contains(seat.States(), *p) {
-			return refused("There is no such permit.", fmt.Sprintf("Choose one of %s, or none.", strings.Join(seat.States(), ", ")))
+			known := strings.Join(seat.States(), ", ")
+			return refused("There is no such permit.", fmt.Sprintf("Choose one of %s, or none.", known))
 		}
 		set["permit"] = json.RawMessage(strconv.Quote(*p))
 	}

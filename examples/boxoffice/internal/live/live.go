@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package live is the page that shows what goes on inside: who is signed in, what happened, and how fresh the knowledge of
-// each service is. It is open to everybody who reaches it, so it belongs on a developer's machine alone.
+// Package live is the page that shows what goes on inside: who is signed in, what happened, and how fresh the
+// knowledge of each service is. It is open to everybody who reaches it, so it belongs on a developer's machine alone.
 package live
 
 import (
@@ -223,7 +223,9 @@ func (p *Page) subject(ctx context.Context, who Person) (subject, error) {
 	}
 	sessions, err := p.cfg.Sessions.List(ctx, who.Tenant, who.ID)
 	for _, s := range sessions {
-		shown := sessionOfShown{ID: s.ID, Version: s.Version, Generation: s.Generation, Device: s.Device.Name, Started: s.Started}
+		shown := sessionOfShown{
+			ID: s.ID, Version: s.Version, Generation: s.Generation, Device: s.Device.Name, Started: s.Started,
+		}
 		if s.Ended != nil {
 			shown.Ended = string(s.Ended.Why)
 		}

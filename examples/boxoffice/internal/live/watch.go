@@ -199,8 +199,8 @@ func routeName(pattern string) string {
 // seen to close.
 const PauseFor = 8 * time.Second
 
-// Valve is a feed that can be paused, as if the network between the service and the authority hung: nothing arrives, and
-// nothing fails either. Goroutines may share it.
+// Valve is a feed that can be paused, as if the network between the service and the authority hung: nothing arrives,
+// and nothing fails either. Goroutines may share it.
 type Valve struct {
 	Source heartbeat.Source
 	mu     struct {

@@ -149,7 +149,8 @@ func TestRoutesCloseAtTheirBounds(t *testing.T) {
 		"POST /api/seats/{id}/release": {},
 	}
 	for staleness, want := range map[time.Duration]string{
-		time.Second: "look open, buy open, hold open, release open, ", 3 * time.Second: "look open, buy asks, hold closed, release open, ",
+		time.Second:      "look open, buy open, hold open, release open, ",
+		3 * time.Second:  "look open, buy asks, hold closed, release open, ",
 		passport.Unknown: "look read only, buy asks, hold closed, release open, ",
 	} {
 		got := ""

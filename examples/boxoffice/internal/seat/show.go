@@ -6,6 +6,7 @@ package seat
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -44,6 +45,9 @@ func Programme() []Show {
 
 // States lists the states that a show of the season is in.
 func States() []string { return []string{"NJ", "PA"} }
+
+// Name is what people call the seat, such as "B4".
+func (p Place) Name() string { return p.Row + strconv.Itoa(p.Number) }
 
 // Places returns the seats of a show, row by row.
 func (s Show) Places() []Place {

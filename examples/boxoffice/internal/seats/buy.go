@@ -7,7 +7,6 @@ package seats
 import (
 	"context"
 	"net/http"
-	"strconv"
 
 	"example.com/vidimus/entity"
 	"example.com/vidimus/examples/boxoffice/internal/answer"
@@ -21,10 +20,10 @@ import (
 // triesMax is how often a purchase is decided at most when others of the same account are faster.
 const triesMax = 100
 
-// buy sells a held seat. The wallet decides on the limit that the passport names; the unit is written only if the wallet
-// and the seat are where they were decided on, and if account and session are still at the versions in the passport. So
-// neither twenty purchases at once nor a limit that was lowered a moment ago can spend too much, and nobody buys after
-// they have signed out.
+// buy sells a held seat. The wallet decides on the limit that the passport names; the unit is written only if the
+// wallet and the seat are where they were decided on, and if account and session are still at the versions in the
+// passport. So neither twenty purchases at once nor a limit that was lowered a moment ago can spend too much, and
+// nobody buys after they have signed out.
 func (s *Service) buy(w http.ResponseWriter, r *http.Request) {
 	show, place, b, err := s.asked(r)
 	if err == nil {
@@ -43,7 +42,7 @@ func (s *Service) buy(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.wrote(res.Position)
-	answer.JSON(w, http.StatusOK, done{place.ID, place.Row + strconv.Itoa(place.Number), "bought", place.Price, res.Position})
+	answer.JSON(w, http.StatusOK, done{place.ID, place.Name(), "bought", place.Price, res.Position})
 }
 
 // purchase is one that is under way.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package seats is the service that holds and sells seats. It knows who asks, and what they may, from the passport alone;
-// a purchase is written only if that is still so in the moment of the write.
+// Package seats is the service that holds and sells seats. It knows who asks, and what they may, from the passport
+// alone; a purchase is written only if that is still so in the moment of the write.
 package seats
 
 import (
@@ -128,7 +128,8 @@ func (s *Service) list(w http.ResponseWriter, r *http.Request) {
 	answer.JSON(w, http.StatusOK, s.board.list(b.key, clock.Now()))
 }
 
-// follow tells a browser whenever seats change, until the passport expires: the browser then asks again, with a new one.
+// follow tells a browser whenever seats change, until the passport expires: the browser then asks again, with a new
+// one.
 func (s *Service) follow(w http.ResponseWriter, r *http.Request) {
 	claims, _ := passport.FromContext(r.Context())
 	select {
@@ -199,7 +200,7 @@ func (s *Service) do(w http.ResponseWriter, r *http.Request, p seat.Place, comma
 		is = "free"
 	}
 	s.wrote(res.Position)
-	answer.JSON(w, http.StatusOK, done{p.ID, p.Row + fmt.Sprint(p.Number), is, p.Price, res.Position})
+	answer.JSON(w, http.StatusOK, done{p.ID, p.Name(), is, p.Price, res.Position})
 }
 
 // wrote notes a write, so that readers of this process see it.
@@ -248,7 +249,9 @@ func refuse(w http.ResponseWriter, err error) {
 		passport.Refuse(w, err)
 	case errors.Is(err, entity.ErrContended), errors.Is(err, journal.ErrUnavailable):
 		w.Header().Set("Retry-After", "1")
-		answer.Error(w, &answer.Problem{Status: http.StatusServiceUnavailable, Title: "The box office is busy.", Detail: "Try again."})
+		answer.Error(w, &answer.Problem{
+			Status: http.StatusServiceUnavailable, Title: "The box office is busy.", Detail: "Try again.",
+		})
 	default:
 		answer.Error(w, err)
 	}

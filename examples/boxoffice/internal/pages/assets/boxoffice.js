@@ -174,7 +174,9 @@ function shop() {
 
   async function act(id, what) {
     try {
-      const { data } = await call("POST", `/api/seats/${id}/${what}`);
+      // Said twice, it happens once: the edge answers a repeated key with the first answer.
+      const key = { "Idempotency-Key": crypto.randomUUID() };
+      const { data } = await call("POST", `/api/seats/${id}/${what}`, undefined, key);
       if (what === "buy") say(`Seat ${data.name} is yours.`);
     } catch (e) {
       say(e.message, "bad");
@@ -201,18 +203,17 @@ function shop() {
     loadAccount();
   });
 
-  // The heartbeat of this tab: the answer says whether the account or the session has changed elsewhere.
+  // The heartbeat of this tab: it says what the tab shows, and is told whether that was changed elsewhere.
   async function beat() {
     let next = beatEvery;
     try {
-      const seen = account?.beat ?? 0;
-      const { data } = await call("POST", "/.vidimus/heartbeat", { seen_ver: seen, tab: tabName });
-      if (data.next_ms) next = Math.min(next, data.next_ms);
-      if (account && data.ver > seen) {
+      const shows = { seen_ver: account?.session_version ?? 0, seen_sver: account?.version ?? 0, tab: tabName };
+      const { data } = await call("POST", "/.vidimus/heartbeat", shows);
+      next = Math.min(next, data.next_ms);
+      if (account && data.stale) {
         const before = account.version;
         await loadAccount();
-        account.beat = Math.max(account.beat, data.ver);
-        if (account.version !== before) say("Your account was changed in another tab or by somebody else.");
+        if (account.version > before) say("Your account was changed in another tab.");
       }
     } catch (e) {
       if (e.status !== 401) console.warn("heartbeat:", e.message);
