@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The life of a session: what its commands lead to. What has ended decides nothing any more.
+
+package session
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"example.com/vidimus/journal"
+	"example.com/vidimus/passport"
+)
+
+// life is the state of a session's entity.
+type life struct {
+	Session
+	version   journal.Version
+	floors    floors
+	refusals  int
+	refusedAt time.Time
+}
+
+// Commands. Now is the clock of the node that decides.
+type (
+	changeNow struct {
+		Change
+		stream journal.Stream // for the error
+	}
+	begin   struct{ event started }
+	stepNow struct {
+		StepUp
+		now    time.Time
+		stream journal.Stream
+	}
+	rotate struct {
+		generation int64
+		now        time.Time
+	}
+	refuse struct {
+		generation int64
+		now        time.Time
+	}
+	// finish ends a session, by one of the events that do.
+	finish struct{ event any }
+)
+
+// errOldHandle: the handle was replaced too long ago, or by more than one.
+var errOldHandle = errors.New("handle was replaced")
+
+// errUsed: the id was used for another session before.
+var errUsed = fmt.Errorf("%w: the session is there already", journal.ErrIDReused)
+
+// Bounds of what is noted of refused handles, so that whoever has one cannot fill the history.
+const (
+	maxRefusals  = 20
+	refusalPause = time.Minute
+)
+
+// Decide returns the events that a command leads to.
+func (l life) Decide(command any) ([]any, error) {
+	switch c := command.(type) {
+	case begin:
+		if !l.Started.IsZero() {
+			return nil, errUsed
+		}
+		return []any{c.event}, nil
+	case finish:
+		if !l.Started.IsZero() && l.Ended != nil {
+			return nil, nil
+		}
+	}
+	switch {
+	case l.Started.IsZero():
+		return nil, passport.ErrNoSession
+	case l.Ended != nil:
+		return nil, ErrEnded
+	}
+	switch c := command.(type) {
+	case finish:
+		return []any{c.event}, nil
+	case changeNow:
+		set, unset, err := c.difference(l.version, l.State)
+		if len(set)+len(unset) == 0 {
+			return nil, err
+		}
+		return []any{changed{set, unset, c.By}}, nil
+	case stepNow:
+		if !c.Expect.Holds(l.version) {
+			return nil, &journal.ConflictError{Name: string(c.stream), Expect: c.Expect, Actual: l.version}
+		}
+		return []any{steppedUp{
+			cmp.Or(c.ACR, l.ACR), union(l.AMR, c.AMR), c.AuthTime, c.Scopes, l.Generation + 1, c.now, c.By,
+		}}, nil
+	case rotate:
+		return l.rotate(c)
+	case refuse:
+		if l.refusals >= maxRefusals || c.now.Sub(l.refusedAt).Abs() < refusalPause {
+			return nil, nil
+		}
+		return []any{refused{c.generation, c.now}}, nil
+	}
+	return nil, fmt.Errorf("session: unknown command %T", command)
+}
+
+// rotate gives the session its next handle, unless the handle was replaced just now: then the successor is there.
+func (l life) rotate(c rotate) ([]any, error) {
+	switch l.accepts(c.generation, c.now) {
+	case current:
+		return []any{rotated{l.Generation + 1, c.now}}, nil
+	case previous:
+		return nil, nil
+	default:
+		return nil, errOldHandle
+	}
+}
+
+// standing is how a handle's generation stands to its session.
+type standing int
+
+const (
+	old standing = iota
+	previous
+	current
+)
+
+// accepts says how a generation stands. The previous one is good for a while after it was replaced, for requests that
+// were under way. Two clocks are compared here; whichever way they differ, the while does not become longer by more.
+func (l life) accepts(generation int64, now time.Time) standing {
+	switch {
+	case generation == l.Generation:
+		return current
+	case generation == l.Generation-1 && now.Sub(l.Rotated).Abs() <= RotationGrace:
+		return previous
+	}
+	return old
+}
+
+// Evolve returns the state after an event.
+func (l life) Evolve(event any) life {
+	l.version++
+	switch e := event.(type) {
+	case started:
+		l.Session = Session{
+			Tenant: e.Tenant, Subject: e.Subject, Device: e.Device, ACR: e.ACR, AMR: e.AMR, AuthTime: e.AuthTime,
+			Scopes: e.Scopes, State: e.State, Started: e.At, Idle: time.Duration(e.IdleMS) * time.Millisecond,
+			Expires: e.Expires, Generation: 1, Rotated: e.At,
+		}
+		l.floors = e.Floors
+	case changed:
+		l.State = merged(l.State, e.Set, e.Unset)
+	case steppedUp:
+		l.ACR, l.AMR, l.AuthTime = e.ACR, e.AMR, e.AuthTime
+		l.Scopes = union(l.Scopes, e.Scopes)
+		l.Generation, l.Rotated = e.Generation, e.At
+	case rotated:
+		l.Generation, l.Rotated = e.Generation, e.At
+	case refused:
+		l.refusals++
+		l.refusedAt = e.At
+	case wentIdle:
+		l.Ended = &Ended{At: e.At, Why: WasIdle}
+	case expired:
+		l.Ended = &Ended{At: e.At, Why: TooOld}
+	case ended:
+		l.Ended = &Ended{e.At, e.Why, e.By, e.Reason}
+	}
+	return l
+}
+
+// union returns a with what b adds. It changes neither.
+func union(a, b []string) []string {
+	all := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// merged returns a state with some attributes set and others removed. It does not change the state.
+func merged(s, set State, unset []string) State {
+	all := maps.Clone(s)
+	if all == nil {
+		all = State{}
+	}
+	for _, name := range unset {
+		delete(all, name)
+	}
+	maps.Copy(all, set)
+	return all
+}
+
+// difference returns what a change changes, or a journal.ConflictError.
+func (c *changeNow) difference(at journal.Version, s State) (set State, unset []string, err error) {
+	if !c.Expect.Holds(at) {
+		return nil, nil, &journal.ConflictError{Name: string(c.stream), Expect: c.Expect, Actual: at}
+	}
+	set = State{}
+	for name, value := range c.Set {
+		if string(s[name]) != string(value) {
+			set[name] = value
+		}
+	}
+	unset = slices.DeleteFunc(slices.Clone(c.Unset), func(name string) bool { return s[name] == nil })
+	return set, unset, nil
+}
+
+// person is the state of a subject's entity.
+type person struct {
+	State   State
+	version journal.Version
+	// revoked is the version of the last revocation, and end what it says to the sessions begun before.
+	revoked journal.Version
+	end     Ended
+}
+
+// revokeNow is the command that revokes a subject; the other one is changeNow.
+type revokeNow struct{ event subjectRevoked }
+
+// Decide returns the events that a command leads to.
+func (p person) Decide(command any) ([]any, error) {
+	switch c := command.(type) {
+	case revokeNow:
+		return []any{c.event}, nil
+	case changeNow:
+		set, unset, err := c.difference(p.version, p.State)
+		if len(set)+len(unset) == 0 {
+			return nil, err
+		}
+		return []any{subjectChanged{set, unset, c.Via, c.By}}, nil
+	}
+	return nil, fmt.Errorf("session: unknown command %T", command)
+}
+
+// Evolve returns the state after an event.
+func (p person) Evolve(event any) person {
+	p.version++
+	switch e := event.(type) {
+	case subjectChanged:
+		p.State = merged(p.State, e.Set, e.Unset)
+	case subjectRevoked:
+		p.revoked = p.version
+		p.end = Ended{e.At, Withdrawn, e.By, e.Reason}
+	}
+	return p
+}

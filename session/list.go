@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Listing: the sessions of a subject, all that live, and what happened.
+
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/vidimus/internal/clock"
+	"example.com/vidimus/journal"
+	"example.com/vidimus/passport"
+)
+
+// List returns the live sessions of a subject, the oldest first.
+func (s *Sessions) List(ctx context.Context, tenant, subject string) ([]Session, error) {
+	if err := validSubject(tenant, subject); err != nil {
+		return nil, err
+	}
+	all, err := s.taken(ctx, passport.SubjectKey(tenant, subject))
+	if err != nil {
+		return nil, err
+	}
+	var list []Session
+	for _, t := range all {
+		l, err := s.look(ctx, t.sid)
+		if err != nil {
+			return nil, fmt.Errorf("session %s: %w", t.sid, err)
+		}
+		if l.end(clock.Now()) == nil {
+			list = append(list, l.session())
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Session) int { return a.Started.Compare(b.Started) })
+	return list, nil
+}
+
+// LiveSession is what has to be known of a session to watch whether it is idle.
+type LiveSession struct {
+	ID   string
+	Idle time.Duration // for how long it may be silent
+}
+
+// Live yields all live sessions, in no order of meaning, page by page. Those that begin or end meanwhile may be seen or
+// not, and so may those that were revoked together and not ended one by one: what [Sessions.Idle] does for them is
+// right. The last pair has an error if there was one.
+func (s *Sessions) Live(ctx context.Context) iter.Seq2[LiveSession, error] {
+	return func(yield func(LiveSession, error) bool) {
+		q := journal.RecordQuery{Kind: liveKind}
+		for {
+			page, err := s.log.Records(ctx, q)
+			if err != nil {
+				yield(LiveSession{}, err)
+				return
+			}
+			for _, r := range page {
+				var p place
+				_, sid, _ := strings.Cut(r.Key, "/")
+				if err := json.Unmarshal(r.Value, &p); err != nil {
+					yield(LiveSession{}, fmt.Errorf("record %s/%s: %w", r.Kind, r.Key, err))
+					return
+				}
+				if !yield(LiveSession{sid, time.Duration(p.IdleMS) * time.Millisecond}, nil) {
+					return
+				}
+			}
+			if len(page) < journal.MaxPage {
+				return
+			}
+			q.After = page[len(page)-1].Key
+		}
+	}
+}
+
+// History yields everything that happened to a session, from its start to its end, with the old handles that were
+// refused. There is nothing of a session that never was. The last pair has an error if there was one.
+func (s *Sessions) History(ctx context.Context, id string) iter.Seq2[Entry, error] {
+	return s.history(ctx, s.lives.Stream(id))
+}
+
+// SubjectHistory yields everything that happened to a subject: its changes and revocations, and when its sessions began
+// and ended, in the order of the journal. See [Sessions.History].
+func (s *Sessions) SubjectHistory(ctx context.Context, tenant, subject string) iter.Seq2[Entry, error] {
+	key := passport.SubjectKey(tenant, subject)
+	return func(yield func(Entry, error) bool) {
+		next, stop := iter.Pull2(s.history(ctx, journal.Stream(activityCategory+"-"+key)))
+		defer stop()
+		other, err, more := next()
+		for e, failed := range s.history(ctx, s.persons.Stream(key)) {
+			for more && err == nil && failed == nil && other.Position < e.Position {
+				if !yield(other, nil) {
+					return
+				}
+				other, err, more = next()
+			}
+			if !yield(e, failed) || failed != nil {
+				return
+			}
+		}
+		for more {
+			if !yield(other, err) {
+				return
+			}
+			other, err, more = next()
+		}
+	}
+}
+
+// history yields the events of a stream.
+func (s *Sessions) history(ctx context.Context, stream journal.Stream) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for e, err := range s.log.ReadStream(ctx, stream, nil) {
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			var who struct {
+				By string `json:"by"`
+			}
+			_ = json.Unmarshal(e.Data, &who) // nobody, if it does not say
+			entry := Entry{e.Position, e.Version, e.Time, e.Type, who.By, e.Data}
+			if !yield(entry, nil) {
+				return
+			}
+		}
+	}
+}

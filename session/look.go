@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Looking at a session with all that can end it: its own history, its subject, its tenant, everybody, and the clock.
+
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"example.com/vidimus/entity"
+	"example.com/vidimus/internal/clock"
+	"example.com/vidimus/journal"
+	"example.com/vidimus/passport"
+)
+
+// wideKind and wideKey name the record whose version counts the revocations of tenants and of everybody. As long as it
+// stands still, what is known of them is true.
+const (
+	wideKind = "session-floor"
+	wideKey  = "wide"
+)
+
+// known is what is remembered of streams. Nothing of it is believed without asking the journal: a session or subject is
+// brought up to date by reading what came after the version that is remembered, and what is known of tenants holds
+// while the record above is at the same version. So what a look returns is at least as new as the journal was when it
+// began.
+type known struct {
+	mu      sync.Mutex
+	epoch   journal.LogEpoch // of the log that this is of; a restored log is another one
+	lives   recent[entity.Snapshot[life]]
+	persons recent[entity.Snapshot[person]]
+	wide    journal.Version
+	tenants recent[bar]
+	all     *bar
+}
+
+// bar is the last revocation of a tenant or of everybody, as the version of its stream.
+type bar struct {
+	version journal.Version
+	end     Ended
+}
+
+// rememberMax is how many entries of each kind are remembered in each of two generations.
+const rememberMax = 8 << 10
+
+// recent remembers what was used lately. When the younger generation is full, the older one is dropped.
+type recent[V any] struct{ young, old map[string]V }
+
+func (r *recent[V]) get(key string) (v V, ok bool) {
+	if v, ok = r.young[key]; ok {
+		return v, true
+	}
+	if v, ok = r.old[key]; ok {
+		r.put(key, v)
+	}
+	return v, ok
+}
+
+func (r *recent[V]) put(key string, v V) {
+	if r.young == nil || len(r.young) >= rememberMax {
+		r.old, r.young = r.young, map[string]V{}
+	}
+	r.young[key] = v
+}
+
+// of forgets everything if it was of another epoch of the log.
+func (k *known) of(epoch journal.LogEpoch) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.epoch != epoch {
+		k.epoch, k.wide, k.all = epoch, 0, nil
+		k.lives, k.persons, k.tenants = recent[entity.Snapshot[life]]{}, recent[entity.Snapshot[person]]{}, recent[bar]{}
+	}
+}
+
+// remember returns what is remembered under a key, brought up to date by extend, and remembers that.
+func remember[V any](
+	k *known, r *recent[V], key string, extend func(V) (V, error), newer func(a, b V) bool,
+) (V, error) {
+	k.mu.Lock()
+	v, had := r.get(key)
+	k.mu.Unlock()
+	now, err := extend(v)
+	if err != nil || had && !newer(now, v) {
+		return now, err
+	}
+	k.mu.Lock()
+	if other, ok := r.get(key); !ok || newer(now, other) {
+		r.put(key, now)
+	}
+	k.mu.Unlock()
+	return now, nil
+}
+
+func (s *Sessions) life(ctx context.Context, sid string) (entity.Snapshot[life], error) {
+	return remember(&s.known, &s.known.lives, sid, func(v entity.Snapshot[life]) (entity.Snapshot[life], error) {
+		return s.lives.Extend(ctx, s.cell, sid, v)
+	}, func(a, b entity.Snapshot[life]) bool { return a.Version > b.Version })
+}
+
+func (s *Sessions) person(ctx context.Context, key string) (entity.Snapshot[person], error) {
+	return remember(&s.known, &s.known.persons, key, func(v entity.Snapshot[person]) (entity.Snapshot[person], error) {
+		return s.persons.Extend(ctx, s.cell, key, v)
+	}, func(a, b entity.Snapshot[person]) bool { return a.Version > b.Version })
+}
+
+// wide is what is known of the revocations of a tenant and of everybody, and the version of the record that says so.
+type wide struct {
+	record      journal.Version
+	tenant, all bar
+}
+
+// wide returns the revocations of a tenant and of everybody.
+func (s *Sessions) wide(ctx context.Context, tenant string) (w wide, err error) {
+	r, err := s.log.Record(ctx, wideKind, wideKey)
+	if err != nil && !errors.Is(err, journal.ErrNotFound) {
+		return wide{}, err
+	}
+	w.record = r.Version
+	k := &s.known
+	k.mu.Lock()
+	if k.wide != w.record {
+		k.wide, k.all, k.tenants = w.record, nil, recent[bar]{}
+	}
+	knownTenant, okTenant := k.tenants.get(tenant)
+	knownAll := k.all
+	k.mu.Unlock()
+	if okTenant && knownAll != nil {
+		w.tenant, w.all = knownTenant, *knownAll
+		return w, nil
+	}
+	// The streams are read after the record: they hold what it counted, or more.
+	if w.tenant, err = s.bar(ctx, tenantStream(tenant)); err != nil {
+		return wide{}, err
+	}
+	if w.all, err = s.bar(ctx, allStream); err != nil {
+		return wide{}, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.wide == w.record {
+		k.tenants.put(tenant, w.tenant)
+		k.all = &w.all
+	}
+	return w, nil
+}
+
+func tenantStream(tenant string) journal.Stream { return journal.Stream(tenantCategory + "-" + tenant) }
+
+// bar reads the last revocation of a stream.
+func (s *Sessions) bar(ctx context.Context, stream journal.Stream) (b bar, err error) {
+	for e, err := range s.log.ReadStream(ctx, stream, &journal.StreamOptions{Backwards: true, Limit: 1}) {
+		if err != nil {
+			return bar{}, err
+		}
+		var r revocation
+		if err := json.Unmarshal(e.Data, &r); err != nil {
+			return bar{}, errors.Join(entity.ErrHistory, err)
+		}
+		b = bar{e.Version, Ended{r.At, Withdrawn, r.By, r.Reason}}
+	}
+	return b, nil
+}
+
+// look is a session with all that can end it.
+type look struct {
+	sid      string
+	life     entity.Snapshot[life]
+	person   entity.Snapshot[person]
+	wide     wide
+	sessions *Sessions
+}
+
+// look returns a session, or [passport.ErrNoSession] if there never was one.
+func (s *Sessions) look(ctx context.Context, sid string) (l look, err error) {
+	if len(sid) != sidSize {
+		return look{}, passport.ErrNoSession
+	}
+	l = look{sid: sid, sessions: s}
+	if l.life, err = s.life(ctx, sid); err != nil {
+		return look{}, err
+	}
+	if l.life.Version == 0 {
+		return look{}, passport.ErrNoSession
+	}
+	return l, s.around(ctx, &l)
+}
+
+// around reads what is around a session.
+func (s *Sessions) around(ctx context.Context, l *look) (err error) {
+	of := &l.life.State
+	if l.person, err = s.person(ctx, passport.SubjectKey(of.Tenant, of.Subject)); err != nil {
+		return err
+	}
+	l.wide, err = s.wide(ctx, of.Tenant)
+	return err
+}
+
+// end says how the session ended; nil if it lives.
+func (l *look) end(now time.Time) *Ended {
+	of := &l.life.State
+	switch {
+	case of.Ended != nil:
+		return of.Ended
+	case l.person.State.revoked > of.floors.Subject:
+		return &l.person.State.end
+	case l.wide.tenant.version > of.floors.Tenant:
+		return &l.wide.tenant.end
+	case l.wide.all.version > of.floors.All:
+		return &l.wide.all.end
+	case !now.Before(of.Expires):
+		return &Ended{At: of.Expires, Why: TooOld}
+	}
+	return nil
+}
+
+// session returns what callers see.
+func (l *look) session() Session { return l.at(l.life) }
+
+// at returns the session at a version.
+func (l *look) at(v entity.Snapshot[life]) Session {
+	s := v.State.Session
+	s.ID, s.Version, s.Position = l.sid, v.Version, v.Position
+	at := *l
+	at.life = v
+	s.Ended = at.end(clock.Now())
+	return s
+}
+
+// unchanged returns the checks that make a unit fail with a conflict when something around the session has changed
+// since the look: so nothing is written for a session that was revoked a moment before.
+func (l *look) unchanged() journal.Unit {
+	of := &l.life.State
+	subject := journal.Stream(subjectCategory + "-" + passport.SubjectKey(of.Tenant, of.Subject))
+	return journal.Unit{
+		Appends: []journal.Append{{Stream: subject, Expect: journal.Exactly(l.person.Version)}},
+		Records: []journal.RecordWrite{l.wide.check()},
+	}
+}
+
+// check returns the check that no tenant was revoked since.
+func (w *wide) check() journal.RecordWrite {
+	return journal.RecordWrite{Op: journal.Check, Kind: wideKind, Key: wideKey, Expect: journal.Exactly(w.record)}
+}

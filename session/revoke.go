@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Revoking: a token, a session, or at once all sessions of a subject, of a tenant, or of everybody.
+
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"example.com/vidimus/entity"
+	"example.com/vidimus/heartbeat"
+	"example.com/vidimus/internal/clock"
+	"example.com/vidimus/journal"
+	"example.com/vidimus/passport"
+)
+
+// Revoke takes back what was granted: one passport by its txn, a session, or with one event all sessions that a
+// subject, a tenant or everybody has now, and all passports that were minted for them; or all passports that a key has
+// signed. When it returns, no passport is minted for them any more, and every verifier that is fresh enough refuses
+// those that exist. Who signs in again afterwards is welcome. It returns a position at or behind the revocation.
+func (s *Sessions) Revoke(ctx context.Context, t Target, by, reason string) (journal.Position, error) {
+	if err := text("by", by, maxBy, false); err != nil {
+		return 0, err
+	}
+	if err := text("reason", reason, maxReason, false); err != nil {
+		return 0, err
+	}
+	now := clock.Now().UTC()
+	switch t.Scope {
+	case heartbeat.Token:
+		if err := text("Target.Key", t.Key, maxTxn, true); err != nil {
+			return 0, err
+		}
+		return s.revoke(ctx, journal.Stream(tokenPrefix+t.Key), typeTokenRevoked, revocation{by, reason, now}, nil)
+	case heartbeat.Session:
+		of, err := s.End(ctx, t.Key, Ended{At: now, Why: Withdrawn, By: by, Reason: reason})
+		return of.Position, err
+	case heartbeat.Subject:
+		return s.revokeSubject(ctx, t, subjectRevoked{by, reason, now})
+	case heartbeat.Tenant:
+		tenant := t.Key
+		if tenant == "" {
+			tenant = t.Tenant
+		}
+		if err := text("Target.Key", tenant, maxTenant, false); err != nil {
+			return 0, err
+		}
+		return s.revoke(ctx, tenantStream(tenant), typeTenantRevoked, revocation{by, reason, now}, countWide())
+	case heartbeat.All:
+		return s.revoke(ctx, allStream, typeAllRevoked, revocation{by, reason, now}, countWide())
+	case heartbeat.Key:
+		return s.revokeKey(ctx, t.Key, by, reason)
+	}
+	return 0, &journal.InvalidError{Field: "Target.Scope", Problem: fmt.Sprintf(
+		"is %q: give token, session, subject, tenant, key or all", t.Scope)}
+}
+
+// countWide returns the write that makes everybody look at the streams of tenants and of all again.
+func countWide() []journal.RecordWrite {
+	return []journal.RecordWrite{{Kind: wideKind, Key: wideKey, Expect: journal.Any}}
+}
+
+// Asking again after an answer was lost.
+const (
+	asks     = 5
+	askPause = 50 * time.Millisecond
+)
+
+// revoke appends the event, and asks again with the same unit when the answer was lost.
+func (s *Sessions) revoke(
+	ctx context.Context, stream journal.Stream, name string, r revocation, records []journal.RecordWrite,
+) (journal.Position, error) {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return 0, err
+	}
+	e := journal.EventData{ID: journal.NewID(), Type: name, Data: data}
+	u := journal.Unit{
+		Appends: []journal.Append{{Stream: stream, Expect: journal.Any, Events: []journal.EventData{e}}}, Records: records,
+	}
+	for try := 1; ; try++ {
+		res, err := s.log.Commit(ctx, u)
+		if !errors.Is(err, journal.ErrUncertain) || try == asks {
+			return res.Position, err
+		}
+		if clock.Sleep(ctx, askPause) != nil {
+			return 0, err
+		}
+	}
+}
+
+// revokeSubject revokes a subject, and then ends its sessions one by one: that they are over follows from the first
+// event alone; the others clear their places and say so in their histories.
+func (s *Sessions) revokeSubject(ctx context.Context, t Target, e subjectRevoked) (journal.Position, error) {
+	key := t.Key
+	if key == "" {
+		if err := validSubject(t.Tenant, t.Subject); err != nil {
+			return 0, err
+		}
+		key = passport.SubjectKey(t.Tenant, t.Subject)
+	}
+	if len(key) != sidSize {
+		return 0, &journal.InvalidError{
+			Field: "Target.Key", Problem: "is no key of a subject: leave it out, and give Tenant and Subject",
+		}
+	}
+	res, err := s.persons.Do(ctx, s.cell, key, revokeNow{e}, &entity.Options{Tries: entity.MaxTries})
+	if err != nil {
+		return 0, err
+	}
+	if err := s.endAll(ctx, key, ended{Withdrawn, e.By, e.Reason, e.At}, res.State.revoked); err != nil {
+		s.logger.WarnContext(ctx, "sessions of a revoked subject keep their places until they expire", "error", err)
+	}
+	return res.Position, nil
+}
+
+// endAll ends the sessions of a subject that began before a version of it.
+func (s *Sessions) endAll(ctx context.Context, key string, event ended, before journal.Version) error {
+	all, err := s.taken(ctx, key)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, t := range all {
+		if t.Floors.Subject < before {
+			ids = append(ids, t.sid)
+		}
+	}
+	return s.finishMany(ctx, ids, nil, func(*look) any { return event })
+}
+
+// revokeKey withdraws a signing key.
+func (s *Sessions) revokeKey(ctx context.Context, kid, by, reason string) (journal.Position, error) {
+	if err := s.cfg.Keys.Withdraw(ctx, kid, by, reason); err != nil {
+		return 0, err
+	}
+	head, err := s.log.Head(ctx)
+	return head.Position, err
+}
+
+// IdleSession is a session that was not heard of for longer than it may be silent.
+type IdleSession struct {
+	ID string
+	// Since is when it was last heard of, for people.
+	Since time.Time
+}
+
+// Idle ends sessions that are idle. Whoever watches them holds a lease, and fence proves it: once another one watches,
+// nothing is written and it returns journal.ErrFenced. Sessions that have ended, or never were, are passed over. After
+// any other error, which may leave some of them ended, call it again with the same.
+func (s *Sessions) Idle(ctx context.Context, fence journal.Fence, idle []IdleSession) error {
+	since := make(map[string]time.Time, len(idle))
+	ids := make([]string, 0, len(idle))
+	for _, i := range idle {
+		if _, twice := since[i.ID]; !twice {
+			ids = append(ids, i.ID)
+		}
+		since[i.ID] = i.Since.UTC()
+	}
+	return s.finishMany(ctx, ids, []journal.Fence{fence}, func(l *look) any {
+		now := clock.Now().UTC()
+		if e := l.end(now); e != nil && e.Why == Withdrawn {
+			return ended{Withdrawn, e.By, e.Reason, now}
+		}
+		return wentIdle{since[l.sid], now}
+	})
+}
+
+// finishBatch is how many sessions are ended with one write.
+const finishBatch = 500
+
+// finishMany ends many sessions, each by its own event, sharing the journal's writes.
+func (s *Sessions) finishMany(
+	ctx context.Context, ids []string, fences []journal.Fence, event func(*look) any,
+) error {
+	for len(ids) > 0 {
+		n := min(len(ids), finishBatch)
+		if err := s.finishBatch(ctx, ids[:n], fences, event); err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+func (s *Sessions) finishBatch(
+	ctx context.Context, ids []string, fences []journal.Fence, event func(*look) any,
+) error {
+	var units []journal.Unit
+	var looks []look
+	for _, id := range ids {
+		l, err := s.look(ctx, id)
+		if errors.Is(err, passport.ErrNoSession) || err == nil && l.life.State.Ended != nil {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		u, err := s.ending(&l, fences, event(&l))
+		if err != nil {
+			return err
+		}
+		units, looks = append(units, u), append(looks, l)
+	}
+	if len(units) == 0 {
+		return nil
+	}
+	outcomes, err := s.log.CommitMany(ctx, units)
+	if err != nil {
+		return err
+	}
+	for i, o := range outcomes {
+		if errors.Is(o.Err, journal.ErrConflict) { // it changed meanwhile, so it is decided anew
+			_, o.Err = s.finish(ctx, looks[i].sid, event(&looks[i]), fences, nil)
+		}
+		if o.Err != nil {
+			return o.Err
+		}
+	}
+	return nil
+}
+
+// ending returns the unit that ends a session as it was seen.
+func (s *Sessions) ending(l *look, fences []journal.Fence, event any) (journal.Unit, error) {
+	u, err := leaving(l.sid, &l.life.State)
+	if err != nil {
+		return u, err
+	}
+	data, err := s.encode(event)
+	u.Fences = fences
+	u.Appends = append(u.Appends, journal.Append{
+		Stream: s.lives.Stream(l.sid), Expect: journal.Exactly(l.life.Version), Events: []journal.EventData{data},
+	})
+	return u, err
+}

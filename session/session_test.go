@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The life of sessions: starting, changing, stepping up, rotating, ending, on every store.
+
+package session_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/vidimus/heartbeat"
+	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/mem"
+	"example.com/vidimus/passport"
+	"example.com/vidimus/session"
+)
+
+func TestTheLifeOfASession(t *testing.T) {
+	t.Parallel()
+	for name, openLog := range logs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, h := context.Background(), open(t, openLog(t), nil)
+			st, err := h.Start(ctx, session.Start{
+				Tenant: "acme", Subject: "ada", Device: session.Device{Name: "Firefox on Linux"}, ACR: "1", AMR: []string{"pwd"},
+				State: state("tab", "1"), SubjectState: state("permit", `"NV"`, "limit", "100"),
+			})
+			if err != nil || st.Version != 1 || st.Generation != 1 || len(st.ID) != 22 || st.Ended != nil {
+				t.Fatalf("Start = %+v, %v", st, err)
+			}
+			g := h.mint(t, st.Handle)
+			const want = `{"subject":{"limit":100,"permit":"NV"},"session":{"tab":1}}`
+			if c := g.Claims; string(c.State) != want || c.Subject != "ada" || c.Tenant != "acme" || c.Scope != "read buy" ||
+				c.Session != st.ID || c.Version != 1 || c.SubjectVersion != 1 || c.ACR != "1" || c.Position < int64(st.Position) ||
+				c.ExpiresAt.Sub(c.IssuedAt) != time.Minute || c.Schema != "shop/1" || c.Workload != "edge" || g.Handle != "" {
+				t.Errorf("the passport says %+v with %s; handle %q", c, c.State, g.Handle)
+			}
+			cart := session.Change{Expect: 1, Set: state("cart", `{"A12": 1}`), Unset: []string{"tab"}}
+			changed, err := h.Change(ctx, st.ID, cart)
+			if err != nil || changed.Version != 2 || string(changed.State["cart"]) != `{"A12":1}` || len(changed.State) != 1 {
+				t.Errorf("Change = %+v, %v", changed, err)
+			}
+			_, err = h.Change(ctx, st.ID, session.Change{Expect: 1, Set: state("tab", "2")})
+			var conflict *journal.ConflictError
+			if !errors.As(err, &conflict) || conflict.Actual != 2 {
+				t.Errorf("a change of version 1: %v, want a conflict that says 2", err)
+			}
+			move := session.Change{Expect: journal.Any, Set: state("permit", `"CA"`), Via: st.ID}
+			sub, err := h.ChangeSubject(ctx, "acme", "ada", move)
+			if err != nil || sub.Version != 2 || string(sub.State["permit"]) != `"CA"` {
+				t.Errorf("ChangeSubject = %+v, %v", sub, err)
+			}
+			up, err := h.StepUp(ctx, st.ID, session.StepUp{Expect: 2, ACR: "2", AMR: []string{"otp"}, Scopes: []string{"admin"}})
+			if err != nil || up.Generation != 2 || up.ACR != "2" || !reflect.DeepEqual(up.AMR, []string{"pwd", "otp"}) {
+				t.Errorf("StepUp = %+v, %v", up, err)
+			}
+			if g := h.mint(t, st.Handle); g.Handle != up.Handle || g.Claims.Scope != "read buy admin" {
+				t.Errorf("the old handle is answered with %q, want %q; scope %q", g.Handle, up.Handle, g.Claims.Scope)
+			}
+			list, err := h.List(ctx, "acme", "ada")
+			if err != nil || len(list) != 1 || list[0].Device.Name != "Firefox on Linux" || list[0].Version != 3 {
+				t.Errorf("List = %+v, %v", list, err)
+			}
+			for range 2 { // twice is fine
+				end, err := h.End(ctx, st.ID, session.Ended{By: "ada"})
+				if err != nil || end.Ended == nil || end.Ended.Why != session.LoggedOut || end.Version != 4 {
+					t.Errorf("End = %+v, %v", end, err)
+				}
+			}
+			h.isOver(t, up.ID, up.Handle)
+			if list, err := h.List(ctx, "acme", "ada"); err != nil || len(list) != 0 {
+				t.Errorf("List after the end = %+v, %v", list, err)
+			}
+		})
+	}
+}
+
+// isOver makes sure that nothing can be done with a session any more.
+func (h *house) isOver(t testing.TB, id, handle string) {
+	t.Helper()
+	ctx := context.Background()
+	if _, err := h.Mint(ctx, ask(handle)); !errors.Is(err, passport.ErrNoSession) || !errors.Is(err, session.ErrEnded) {
+		t.Errorf("Mint after the end: %v, want ErrNoSession and ErrEnded", err)
+	}
+	if _, err := h.Resolve(ctx, handle); !errors.Is(err, passport.ErrNoSession) {
+		t.Errorf("Resolve after the end: %v", err)
+	}
+	if _, err := h.Rotate(ctx, handle); !errors.Is(err, passport.ErrNoSession) {
+		t.Errorf("Rotate after the end: %v", err)
+	}
+	for _, set := range []session.State{state("tab", "99"), nil} {
+		if _, err := h.Change(ctx, id, session.Change{Expect: journal.Any, Set: set}); !errors.Is(err, session.ErrEnded) {
+			t.Errorf("Change by %v after the end: %v", set, err)
+		}
+	}
+	if _, err := h.StepUp(ctx, id, session.StepUp{Expect: journal.Any}); !errors.Is(err, session.ErrEnded) {
+		t.Errorf("StepUp after the end: %v", err)
+	}
+	_, err := h.ChangeSubject(ctx, "acme", "ada", session.Change{Expect: journal.Any, Set: state("limit", "99"), Via: id})
+	if !errors.Is(err, session.ErrEnded) {
+		t.Errorf("ChangeSubject after the end: %v", err)
+	}
+	if got, err := h.Get(ctx, id); err != nil || got.Ended == nil {
+		t.Errorf("Get after the end: %+v, %v", got, err)
+	}
+}
+
+func TestRevokingEndsWhatItNames(t *testing.T) {
+	t.Parallel()
+	for name, openLog := range logs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, h := context.Background(), open(t, openLog(t), nil)
+			other, err := h.Start(ctx, session.Start{Tenant: "other", Subject: "bob"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, scope := range []heartbeat.Scope{heartbeat.Session, heartbeat.Subject, heartbeat.Tenant, heartbeat.All} {
+				st := h.start(t)
+				before := h.mint(t, st.Handle).Claims
+				target := map[heartbeat.Scope]session.Target{
+					heartbeat.Session: {Key: st.ID}, heartbeat.Subject: {Tenant: "acme", Subject: "ada"},
+					heartbeat.Tenant: {Key: "acme"},
+				}[scope]
+				target.Scope = scope
+				at, err := h.Revoke(ctx, target, "ops", "stolen laptop")
+				if err != nil || int64(at) <= before.Position {
+					t.Fatalf("Revoke %s = %d, %v; a passport has %d", scope, at, err, before.Position)
+				}
+				h.isOver(t, st.ID, st.Handle)
+				got, err := h.Get(ctx, st.ID)
+				e := got.Ended
+				if err != nil || e.Why != session.Withdrawn || e.By != "ops" || e.Reason != "stolen laptop" {
+					t.Errorf("%s: Get = %+v, %v", scope, e, err)
+				}
+				again := h.start(t)
+				if c := h.mint(t, again.Handle).Claims; c.Position < int64(at) {
+					t.Errorf("%s: who signs in again gets a passport at %d, below the floor %d", scope, c.Position, at)
+				}
+				_, err = h.Mint(ctx, ask(other.Handle))
+				if hit := scope == heartbeat.All; hit != errors.Is(err, passport.ErrNoSession) {
+					t.Errorf("%s: somebody else's session: %v", scope, err)
+				}
+			}
+		})
+	}
+}
+
+func TestHandlesRotate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, h := context.Background(), open(t, mem.Open(), nil)
+		st := h.start(t)
+		second, err := h.Rotate(ctx, st.Handle)
+		if err != nil || second.Generation != 2 || second.Handle == st.Handle {
+			t.Fatalf("Rotate = %+v, %v", second, err)
+		}
+		again, err := h.Rotate(ctx, st.Handle)
+		if err != nil || again.Handle != second.Handle || again.Version != second.Version {
+			t.Errorf("the loser of a race gets %+v, %v, want the winner's %q", again, err, second.Handle)
+		}
+		time.Sleep(session.RotationGrace)
+		if got, err := h.Resolve(ctx, st.Handle); err != nil || got.Handle != second.Handle {
+			t.Errorf("within the grace: %+v, %v", got, err)
+		}
+		time.Sleep(time.Second)
+		for range 50 {
+			if _, err := h.Resolve(ctx, st.Handle); !errors.Is(err, passport.ErrNoSession) || errors.Is(err, session.ErrEnded) {
+				t.Errorf("behind the grace: %v, want ErrNoSession", err)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		if _, err := h.Resolve(ctx, second.Handle); err != nil {
+			t.Errorf("the present handle: %v", err)
+		}
+		noted := 0
+		for e := range h.History(ctx, st.ID) {
+			if e.Type == "session.refused" {
+				noted++
+			}
+		}
+		if noted != 9 { // one a minute in 500 s
+			t.Errorf("%d refusals are noted of 50, want one a minute", noted)
+		}
+		third, err := h.Rotate(ctx, second.Handle)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = h.Rotate(ctx, third.Handle); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Resolve(ctx, second.Handle); !errors.Is(err, passport.ErrNoSession) {
+			t.Errorf("a handle two generations old: %v, want ErrNoSession at once", err)
+		}
+	})
+}
+
+func TestAStartWithTheSameIDIsTheSameSession(t *testing.T) {
+	t.Parallel()
+	ctx, h := context.Background(), open(t, mem.Open(), nil)
+	start := session.Start{ID: journal.NewID(), Tenant: "acme", Subject: "ada", State: state("tab", "1")}
+	first, err := h.Start(ctx, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := h.Start(ctx, start)
+	if err != nil || !reflect.DeepEqual(first, again) {
+		t.Errorf("again: %+v, %v; first %+v", again, err, first)
+	}
+	start.Subject = "bob"
+	if other, err := h.Start(ctx, start); err != nil || other.ID == first.ID {
+		t.Errorf("of another subject: %+v, %v", other, err)
+	}
+}
+
+func TestSessionsGetTooOld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(context.Background())
+		h := open(t, mem.Open(), func(c *session.Config) { c.Absolute = 2 * time.Hour })
+		done := make(chan error)
+		go func() { done <- h.keys.Serve(ctx, h.cell) }()
+		st := h.start(t)
+		time.Sleep(2*time.Hour - 30*time.Second)
+		if c := h.mint(t, st.Handle).Claims; !c.ExpiresAt.Equal(st.Expires.Truncate(time.Second)) {
+			t.Errorf("a passport lasts until %v, the session until %v", c.ExpiresAt, st.Expires)
+		}
+		time.Sleep(30 * time.Second)
+		h.isOver(t, st.ID, st.Handle) // before any timer has fired
+		go func() { done <- h.cell.Run(ctx, h.Sessions) }()
+		time.Sleep(time.Minute)
+		var types []string
+		for e := range h.History(ctx, st.ID) {
+			types = append(types, e.Type)
+		}
+		if got := strings.Join(types, " "); got != "session.started session.expired" {
+			t.Errorf("its history is %s", got)
+		}
+		stop()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if next, err := h.cell.Timers().Next(context.Background()); !errors.Is(err, journal.ErrNotFound) {
+			t.Errorf("a timer is left: %+v, %v", next, err)
+		}
+	})
+}

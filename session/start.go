@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Starting sessions, no more of a subject than there may be.
+
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"example.com/vidimus/entity"
+	"example.com/vidimus/internal/chance"
+	"example.com/vidimus/internal/clock"
+	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/schema"
+	"example.com/vidimus/passport"
+	"example.com/vidimus/timer"
+)
+
+// sidSize is how many characters a session's id has: base64url of 128 bits.
+const sidSize = 22
+
+// startTries is how often to begin again when others start sessions of the same subject.
+const (
+	startTries = 64
+	startPause = 2 * time.Millisecond
+)
+
+// Start begins a session. When the subject has as many as it may, it returns [ErrTooMany], or ends the oldest ones with
+// Config.Evict: of starts at the same time, on any nodes, no more succeed than there are places. A start with an ID
+// that is repeated is answered with the session as it was begun, even if it has ended since.
+func (s *Sessions) Start(ctx context.Context, st Start) (Started, error) {
+	if err := s.validStart(&st); err != nil {
+		return Started{}, err
+	}
+	sid := newSID(&st)
+	for try := 1; ; try++ {
+		res, err := s.startOnce(ctx, sid, &st)
+		if err == nil {
+			l := look{sid: sid, sessions: s}
+			return s.withHandle(l.at(res.Snapshot)), nil
+		}
+		if !errors.Is(err, entity.ErrContended) || try == startTries {
+			return Started{}, fmt.Errorf("start a session: %w", err)
+		}
+		if err := clock.Sleep(ctx, chance.Jitter(startPause*time.Duration(min(try, 20)))); err != nil {
+			return Started{}, err
+		}
+	}
+}
+
+func (s *Sessions) validStart(st *Start) (err error) {
+	const f = "Start."
+	now := clock.Now()
+	for _, check := range []error{
+		text(f+"Tenant", st.Tenant, maxTenant, false),
+		text(f+"Subject", st.Subject, maxSubject, true),
+		text(f+"Device.Name", st.Device.Name, maxDevice, false),
+		text(f+"Device.UserAgent", st.Device.UserAgent, maxDevice, false),
+		text(f+"Device.Address", st.Device.Address, maxDevice, false),
+		validMethods(f, st.ACR, st.AMR),
+		validScopes(f+"Scopes", st.Scopes),
+	} {
+		if check != nil {
+			return check
+		}
+	}
+	if st.State, err = accept(f+"State", s.cfg.Public.Session, st.State); err != nil {
+		return err
+	}
+	if st.SubjectState, err = accept(f+"SubjectState", s.cfg.Public.Subject, st.SubjectState); err != nil {
+		return err
+	}
+	if err := s.fits(f+"State", full(), st.State); err != nil {
+		return err
+	}
+	if err := s.fits(f+"SubjectState", st.SubjectState, full()); err != nil {
+		return err
+	}
+	if st.Scopes == nil {
+		st.Scopes = s.cfg.Scopes
+	}
+	if len(st.Scopes) == 0 {
+		return &journal.InvalidError{Field: f + "Scopes", Problem: "are empty: leave them out for the usual ones"}
+	}
+	if st.AuthTime.IsZero() {
+		st.AuthTime = now
+	}
+	if st.AuthTime.After(now.Add(time.Minute)) || st.AuthTime.Before(time.Unix(0, 0)) {
+		return &journal.InvalidError{Field: f + "AuthTime", Problem: "is not in the past"}
+	}
+	st.AuthTime = st.AuthTime.UTC().Truncate(time.Second)
+	if st.Idle == 0 {
+		st.Idle = s.cfg.Idle
+	}
+	if st.Absolute == 0 {
+		st.Absolute = s.cfg.Absolute
+	}
+	return s.cfg.validTimes(f, st.Idle, st.Absolute)
+}
+
+// newSID returns the id of the new session: the same for the same command.
+func newSID(st *Start) string {
+	var id [16]byte
+	chance.Fill(id[:])
+	if st.ID != (journal.ID{}) {
+		text := fmt.Sprintf("vidimus session\n%s\n%q\n%q", st.ID, st.Tenant, st.Subject)
+		sum := sha256.Sum256([]byte(text))
+		copy(id[:], sum[:])
+	}
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
+
+func (s *Sessions) withHandle(of Session) Started {
+	return Started{of, s.cfg.Keys.Handle(s.cell.Name(), of.ID, of.Generation)}
+}
+
+// startOnce looks at everything around the new session, and begins it if nothing of that has changed.
+func (s *Sessions) startOnce(ctx context.Context, sid string, st *Start) (entity.Result[life], error) {
+	none := entity.Result[life]{}
+	key := passport.SubjectKey(st.Tenant, st.Subject)
+	p, err := s.person(ctx, key)
+	if err != nil {
+		return none, err
+	}
+	w, err := s.wide(ctx, st.Tenant)
+	if err != nil {
+		return none, err
+	}
+	if !st.Proved.IsZero() {
+		for _, end := range []Ended{p.State.end, w.tenant.end, w.all.end} {
+			if !st.Proved.After(end.At) && !end.At.IsZero() {
+				return none, fmt.Errorf("%w: revoked after the proof was made", ErrEnded)
+			}
+		}
+	}
+	now := clock.Now().UTC().Truncate(time.Microsecond)
+	at := floors{p.Version, w.tenant.version, w.all.version}
+	e := started{
+		Tenant: st.Tenant, Subject: st.Subject, Device: st.Device, ACR: st.ACR, AMR: st.AMR, AuthTime: st.AuthTime,
+		Scopes: st.Scopes, State: st.State, IdleMS: st.Idle.Milliseconds(), Expires: now.Add(st.Absolute), At: now,
+		Floors: at,
+	}
+	also := func(ctx context.Context, _, _ life, _ []any) (journal.Unit, error) {
+		u, evicted, err := s.places(ctx, key, now, &w, p)
+		if err != nil {
+			return u, err
+		}
+		subject, err := s.newSubject(key, st, p.Version)
+		if err != nil {
+			return u, err
+		}
+		note, err := note(key, sid, evicted...)
+		if err != nil {
+			return u, err
+		}
+		value, err := json.Marshal(place{now, st.Idle.Milliseconds(), e.Expires, st.Tenant, at})
+		u.Appends = append(u.Appends, subject, note)
+		u.Records = append(u.Records, w.check(), timer.Set(timerKey(sid), e.Expires, nil),
+			journal.RecordWrite{Kind: liveKind, Key: key + "/" + sid, Expect: journal.None, Value: value})
+		return u, err
+	}
+	return s.lives.DoAlso(ctx, s.cell, sid, begin{e}, &entity.Options{ID: st.ID, Tries: 1}, also)
+}
+
+// newSubject returns the append that gives a new subject its state, or checks that the one there is did not change.
+func (s *Sessions) newSubject(key string, st *Start, at journal.Version) (journal.Append, error) {
+	a := journal.Append{Stream: s.persons.Stream(key), Expect: journal.Exactly(at)}
+	if at > 0 || len(st.SubjectState) == 0 {
+		return a, nil
+	}
+	e, err := s.persons.Types().Encode(subjectChanged{Set: st.SubjectState})
+	a.Events = []journal.EventData{e}
+	return a, err
+}
+
+// note returns the append that notes in a subject's stream of activities which sessions it has ended, and which begun.
+func note(key, begun string, over ...string) (journal.Append, error) {
+	a := journal.Append{Stream: journal.Stream(activityCategory + "-" + key), Expect: journal.Any}
+	add := func(what, sid string) error {
+		data, err := json.Marshal(activity{sid})
+		a.Events = append(a.Events, journal.EventData{ID: journal.NewID(), Type: what, Data: data})
+		return err
+	}
+	for _, sid := range over {
+		if err := add(typeSignedOut, sid); err != nil {
+			return a, err
+		}
+	}
+	if begun == "" {
+		return a, nil
+	}
+	return a, add(typeSignedIn, begun)
+}
+
+// Kinds of records.
+const (
+	// liveKind holds a record for each session that has not ended, by the key of its subject and its id.
+	liveKind = "session-live"
+	// countKind holds a record for each subject, whose version rises with every start: so starts of one subject
+	// notice each other.
+	countKind = "session-count"
+)
+
+// place is what such a record holds of a live session.
+type place struct {
+	Started time.Time `json:"started"`
+	IdleMS  int64     `json:"idle_ms"`
+	Expires time.Time `json:"expires"`
+	Tenant  string    `json:"tenant,omitempty"`
+	Floors  floors    `json:"floors"`
+}
+
+// taken is a place with the id of its session.
+type taken struct {
+	place
+	sid string
+}
+
+// evictMax is how many sessions one start ends at most, and how many dead ones it clears away.
+const evictMax = 20
+
+// places returns what makes room for one more session, if there is any, and which sessions that ends.
+func (s *Sessions) places(
+	ctx context.Context, key string, now time.Time, w *wide, p entity.Snapshot[person],
+) (u journal.Unit, evicted []string, err error) {
+	count, err := s.log.Record(ctx, countKind, key)
+	if err != nil && !errors.Is(err, journal.ErrNotFound) {
+		return u, nil, err
+	}
+	u.Records = append(u.Records, journal.RecordWrite{Kind: countKind, Key: key, Expect: journal.Exactly(count.Version)})
+	all, err := s.taken(ctx, key)
+	if err != nil || len(all) < s.cfg.Concurrent {
+		return u, nil, err
+	}
+	slices.SortFunc(all, func(a, b taken) int { return a.Started.Compare(b.Started) })
+	// What is dead gives its place away; its own end is written by its timer.
+	var living []taken
+	for _, t := range all {
+		if f := t.Floors; now.Before(t.Expires) && p.State.revoked <= f.Subject &&
+			w.tenant.version <= f.Tenant && w.all.version <= f.All {
+			living = append(living, t)
+		} else if len(u.Records) <= evictMax {
+			u.Records = append(u.Records, vacate(key, t.sid))
+		}
+	}
+	over := len(living) + 1 - s.cfg.Concurrent
+	if over > 0 && !s.cfg.Evict {
+		return u, nil, fmt.Errorf("%w: %d are the limit; let one end first", ErrTooMany, s.cfg.Concurrent)
+	}
+	if over > evictMax {
+		return u, nil, fmt.Errorf("%w: %d more than the limit of %d; %d are evicted at once", ErrTooMany,
+			over, s.cfg.Concurrent, evictMax)
+	}
+	for _, t := range living[:max(over, 0)] {
+		if err := s.evict(ctx, &u, key, t.sid, now); err != nil {
+			return u, nil, err
+		}
+		evicted = append(evicted, t.sid)
+	}
+	return u, evicted, nil
+}
+
+// evict adds the end of a session to a unit.
+func (s *Sessions) evict(ctx context.Context, u *journal.Unit, key, sid string, now time.Time) error {
+	l, err := s.life(ctx, sid)
+	if err != nil {
+		return err
+	}
+	u.Records = append(u.Records, vacate(key, sid), timer.Cancel(timerKey(sid)))
+	a := journal.Append{Stream: s.lives.Stream(sid), Expect: journal.Exactly(l.Version)}
+	if l.State.Ended != nil {
+		u.Appends = append(u.Appends, a) // ended meanwhile: the start begins again
+		return nil
+	}
+	e, err := s.encode(ended{Why: Evicted, At: now})
+	if err != nil {
+		return err
+	}
+	a.Events = []journal.EventData{e}
+	u.Appends = append(u.Appends, a)
+	return nil
+}
+
+// encode makes an event of a session of a value.
+func (s *Sessions) encode(event any) (journal.EventData, error) {
+	of, ok := event.(schema.Event)
+	if !ok {
+		return journal.EventData{}, fmt.Errorf("session: %w: %T", schema.ErrUndeclared, event)
+	}
+	return s.lives.Types().Encode(of)
+}
+
+// vacate returns the write that gives a place away.
+func vacate(key, sid string) journal.RecordWrite {
+	return journal.RecordWrite{Op: journal.Delete, Kind: liveKind, Key: key + "/" + sid, Expect: journal.Any}
+}
+
+// taken returns the places of a subject.
+func (s *Sessions) taken(ctx context.Context, key string) ([]taken, error) {
+	var all []taken
+	q := journal.RecordQuery{Kind: liveKind, Prefix: key + "/"}
+	for {
+		page, err := s.log.Records(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page {
+			t := taken{sid: r.Key[len(q.Prefix):]}
+			if err := json.Unmarshal(r.Value, &t.place); err != nil {
+				return nil, fmt.Errorf("record %s/%s: %w", r.Kind, r.Key, err)
+			}
+			all = append(all, t)
+		}
+		if len(page) < journal.MaxPage {
+			return all, nil
+		}
+		q.After = page[len(page)-1].Key
+	}
+}
