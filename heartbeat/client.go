@@ -120,7 +120,7 @@ func (c *Client) Run(ctx context.Context) error {
 // and the staleness is no more than the call took. It needs [Client.Run] to be running, and returns what the ping or
 // the waiting failed with, or the error of ctx.
 func (c *Client) Sync(ctx context.Context) (passport.Mark, error) {
-	head, err := c.ping(ctx)
+	head, _, err := c.ping(ctx)
 	if err != nil {
 		return passport.Mark{}, err
 	}
@@ -216,12 +216,12 @@ func (c *Client) lost(err error) {
 func (c *Client) pingAlways(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := clock.Now()
-		_, err := c.ping(ctx)
+		_, source, err := c.ping(ctx)
 		if err == nil {
 			err = c.lags()
 		}
 		if err != nil && ctx.Err() == nil {
-			c.leave(err)
+			c.leave(source, err)
 		}
 		_ = clock.Sleep(ctx, c.cfg.Every-clock.Since(began)) // ends early with ctx
 	}
@@ -240,16 +240,16 @@ func (c *Client) lags() error {
 	return nil
 }
 
-// ping asks the source in use for its head and tells the view.
-func (c *Client) ping(ctx context.Context) (Head, error) {
+// ping asks the source in use for its head, tells the view, and returns which source that was.
+func (c *Client) ping(ctx context.Context) (Head, int, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Patience/2)
 	defer cancel()
 	c.mu.Lock()
-	source := c.cfg.Sources[c.mu.source]
+	source := c.mu.source
 	c.mu.status.Pings++
 	c.mu.Unlock()
 	sent := c.view.PingSent()
-	head, err := source.Ping(ctx)
+	head, err := c.cfg.Sources[source].Ping(ctx)
 	if err == nil {
 		err = c.view.PingAnswered(sent, head)
 	}
@@ -259,15 +259,16 @@ func (c *Client) ping(ctx context.Context) (Head, error) {
 		c.mu.status.LastError = err.Error()
 		c.mu.Unlock()
 	}
-	return head, err
+	return head, source, err
 }
 
 // leave ends the subscription, so that the next one is with the next source. A feed that lags, or is of another log,
 // is taken up anew even where there is no other.
-func (c *Client) leave(cause error) {
+func (c *Client) leave(source int, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.mu.leave != nil && (len(c.cfg.Sources) > 1 || errors.Is(cause, errLags) || errors.Is(cause, ErrGap)) {
+	again := len(c.cfg.Sources) > 1 || errors.Is(cause, errLags) || errors.Is(cause, ErrGap)
+	if c.mu.leave != nil && c.mu.source == source && again {
 		c.mu.leave(cause)
 		c.mu.leave = nil
 	}

@@ -36,6 +36,7 @@ type core struct {
 	floors     floors
 	gap        bool
 	pending    []answer // none says less than another; all of the log of at, once that is known
+	owed       moment   // since when some head is waited for, if there is one
 	dated      bool
 	asOf       moment // everything acknowledged before this moment was applied
 	generation uint64
@@ -107,6 +108,9 @@ func (c *core) await(a answer) {
 	if slices.ContainsFunc(c.pending, func(b answer) bool { return covers(b, a) }) {
 		return
 	}
+	if len(c.pending) == 0 {
+		c.owed = a.sent
+	}
 	kept := slices.DeleteFunc(c.pending, func(b answer) bool { return covers(a, b) })
 	if len(kept) == maxPending {
 		kept = kept[:maxPending-1] // the oldest stay, or a feed that lags for long would never be dated
@@ -116,12 +120,29 @@ func (c *core) await(a answer) {
 
 // settle dates the view by the newest answer whose head it has reached.
 func (c *core) settle() {
+	reached := func(a answer) bool { return c.at.Reaches(a.head) }
+	if !slices.ContainsFunc(c.pending, reached) {
+		return
+	}
 	for _, a := range c.pending {
-		if c.at.Reaches(a.head) && (!c.dated || a.sent.mono > c.asOf.mono) {
+		if reached(a) && (!c.dated || a.sent.mono > c.asOf.mono) {
 			c.dated, c.asOf = true, a.sent
 		}
 	}
-	c.pending = slices.DeleteFunc(c.pending, func(a answer) bool { return c.at.Reaches(a.head) })
+	c.pending = slices.DeleteFunc(c.pending, reached)
+	for i, a := range c.pending {
+		if i == 0 || a.sent.mono < c.owed.mono {
+			c.owed = a.sent
+		}
+	}
+}
+
+// behind is for how long heads have been waited for that no frame reached; 0 if none is.
+func (c *core) behind(now moment) time.Duration {
+	if len(c.pending) == 0 {
+		return 0
+	}
+	return now.since(c.owed)
 }
 
 // raise applies a change that this process learned of before the feed told it.

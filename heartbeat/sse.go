@@ -14,8 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxEvent bounds an event in bytes, and so each of its lines. The largest frame has some 400 kB.
-const maxEvent = 1 << 20
+// maxEvent bounds an event in bytes, and so each of its lines. The largest frame has 1.6 MB.
+const maxEvent = 2 << 20
 
 // AppendEvent appends the frame as one server-sent event, whose id is the frame's mark.
 func (f *Frame) AppendEvent(b []byte) ([]byte, error) {

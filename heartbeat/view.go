@@ -198,14 +198,10 @@ func (v *View) publish() {
 	}
 }
 
-// behind is how long the oldest answered ping has waited for the frames that it needs; 0 if none does.
+// behind is for how long the view has waited for frames that a ping told of.
 func (v *View) behind() time.Duration {
 	now := v.now()
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	var longest time.Duration
-	for _, a := range v.mu.pending {
-		longest = max(longest, now.since(a.sent))
-	}
-	return longest
+	return v.mu.core.behind(now)
 }

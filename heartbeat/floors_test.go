@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Floors against a list of all changes.
+
+package heartbeat
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"example.com/vidimus/passport"
+)
+
+func TestLevelsComposeAsTheWorst(t *testing.T) {
+	t.Parallel()
+	of := func(position int64, s Scope, key string, e Effect) Change {
+		return Change{Position: position, Scope: s, Key: key, Effect: e}
+	}
+	subject := passport.SubjectKey("t", "ann")
+	for name, c := range map[string]struct {
+		changes []Change
+		want    map[int64]verdict // by the position of the passport
+	}{
+		"nothing happened": {nil, map[int64]verdict{0: good, 9: good}},
+		"a change refuses what is below it": {
+			[]Change{of(5, Session, "s", Superseded)},
+			map[int64]verdict{4: superseded, 5: good, 6: good},
+		},
+		"revoked stays revoked below a later change": {
+			[]Change{of(3, Session, "s", Revoked), of(7, Session, "s", Superseded)},
+			map[int64]verdict{2: revoked, 3: superseded, 6: superseded, 7: good},
+		},
+		"revoked outdoes an earlier change": {
+			[]Change{of(3, Session, "s", Superseded), of(7, Session, "s", Revoked)},
+			map[int64]verdict{2: revoked, 6: revoked, 7: good},
+		},
+		// A narrow level that is newer must not hide a wide one: CVE-2026-8922, CVE-2026-18218.
+		"a newer revocation of the session leaves that of all": {
+			[]Change{of(9, All, "", Revoked), of(4, Session, "s", Revoked)},
+			map[int64]verdict{3: revoked, 5: revoked, 8: revoked, 9: good},
+		},
+		"a newer revocation of all leaves that of the subject": {
+			[]Change{of(4, All, "", Revoked), of(9, Subject, subject, Revoked)},
+			map[int64]verdict{3: revoked, 8: revoked, 9: good},
+		},
+		"a superseded subject does not soften a revoked tenant": {
+			[]Change{of(6, Tenant, "t", Revoked), of(9, Subject, subject, Superseded)},
+			map[int64]verdict{5: revoked, 6: superseded, 9: good},
+		},
+		"the key and the token count, too": {
+			[]Change{of(4, Key, "k", Revoked), of(6, Token, "x", Revoked)},
+			map[int64]verdict{3: revoked, 5: revoked, 6: good},
+		},
+		"others do not count": {
+			[]Change{of(9, Session, "other", Revoked), of(9, Tenant, "", Revoked), of(9, Subject, "s", Revoked)},
+			map[int64]verdict{0: good},
+		},
+		"an unheard scope or effect asks the authority": {
+			[]Change{of(5, "planet", "earth", Revoked), of(7, Session, "s", "doubted")},
+			map[int64]verdict{4: superseded, 6: superseded, 7: good},
+		},
+	} {
+		f := newFloors(0, 100)
+		for i := range c.changes {
+			f.raise(&c.changes[i])
+		}
+		for position, want := range c.want {
+			claims := &passport.Claims{Session: "s", Subject: "ann", Tenant: "t", Txn: "x", KeyID: "k"}
+			claims.Position = position
+			if got := f.judge(claims); got != want {
+				t.Errorf("%s: a passport of position %d is judged %d, want %d", name, position, got, want)
+			}
+		}
+	}
+}
+
+// TestFloorsNeverForget compares floors with a list of all changes: equal while there is room, and never milder when
+// there is not. No verdict ever softens.
+func TestFloorsNeverForget(t *testing.T) {
+	t.Parallel()
+	scopes := []Scope{Token, Session, Subject, Tenant, Key, All}
+	for seed := range uint64(30) {
+		rnd := rand.New(rand.NewPCG(seed, 5))
+		limit := []int{1, 3, 10, 1 << 16}[rnd.IntN(4)]
+		f := newFloors(0, limit)
+		pick := func(kind string) string { return simName(kind, rnd.IntN(3)) }
+		var all []Change
+		var passports []*passport.Claims
+		var last []verdict
+		for position := int64(1); position < 120; position++ {
+			c := &passport.Claims{
+				Session: pick("sid"), Subject: pick("sub"), Tenant: pick("ten"), Txn: pick("txn"), KeyID: pick("kid"),
+			}
+			c.Position = rnd.Int64N(position)
+			passports, last = append(passports, c), append(last, good)
+			ch := Change{Position: position, Scope: scopes[rnd.IntN(len(scopes))], Effect: Superseded}
+			switch ch.Scope {
+			case Subject:
+				ch.Key = passport.SubjectKey(pick("ten"), pick("sub"))
+			case All:
+			default:
+				ch.Key = pick(map[Scope]string{Token: "txn", Session: "sid", Tenant: "ten", Key: "kid"}[ch.Scope])
+			}
+			if rnd.IntN(2) == 0 {
+				ch.Effect = Revoked
+			}
+			f.raise(&ch)
+			all = append(all, ch)
+			for i, c := range passports {
+				got, want := f.judge(c), judgeByList(all, c)
+				exact := limit > 1000
+				if got < want && !(got == superseded && !exact) || exact && got != want {
+					t.Fatalf("seed %d, limit %d, position %d: %+v is judged %d, want %d", seed, limit, position, c, got, want)
+				}
+				if got == good && last[i] != good {
+					t.Fatalf("seed %d, limit %d, position %d: %+v was judged %d and is good", seed, limit, position, c, last[i])
+				}
+				last[i] = got
+			}
+			if n := len(f.order); n > 2*limit {
+				t.Fatalf("seed %d: %d floors are kept, the limit is %d", seed, n, limit)
+			}
+		}
+	}
+}
+
+// judgeByList is what floors should say.
+func judgeByList(all []Change, c *passport.Claims) verdict {
+	worst := good
+	for i := range all {
+		ch := &all[i]
+		about := (&simToken{claims: *c}).covers(ch)
+		switch {
+		case !about || c.Position >= ch.Position:
+		case ch.Effect == Revoked:
+			worst = revoked
+		default:
+			worst = max(worst, superseded)
+		}
+	}
+	return worst
+}
+
+func TestFloorsOfOneHotKeyLeaveTheOthers(t *testing.T) {
+	t.Parallel()
+	f := newFloors(0, 10)
+	f.raise(&Change{Position: 1, Scope: Session, Key: "quiet", Effect: Revoked})
+	for position := int64(2); position < 1000; position++ {
+		f.raise(&Change{Position: position, Scope: Session, Key: "hot", Effect: Superseded})
+	}
+	if f.base != 0 || len(f.tables[sessions]) != 2 || len(f.order) > 20 {
+		t.Errorf("base %d, %d sessions, %d in order", f.base, len(f.tables[sessions]), len(f.order))
+	}
+}
+
+func TestSubjectKeyIsThatOfPassport(t *testing.T) {
+	t.Parallel()
+	for _, c := range [][2]string{
+		{"", ""},
+		{"t", "ann"},
+		{"ten", strings.Repeat("x", 196)},
+		{"ten", strings.Repeat("x", 197)},
+		{strings.Repeat("t", 300), "s"},
+	} {
+		f := newFloors(0, 10)
+		f.raise(&Change{Position: 5, Scope: Subject, Key: passport.SubjectKey(c[0], c[1]), Effect: Revoked})
+		if got := f.judge(&passport.Claims{Tenant: c[0], Subject: c[1]}); got != revoked {
+			t.Errorf("tenant of %d bytes, subject of %d: judged %d", len(c[0]), len(c[1]), got)
+		}
+	}
+}
