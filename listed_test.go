@@ -34,6 +34,7 @@ var panics = map[string]string{
 var goroutines = map[string]string{
 	"server/write.go Verify":                         "verifies while it tells how far it is; waits for it",
 	"server/serve.go serve":                          "part of Serve: the listener, while Serve waits for the end",
+	"server/authority/presence.go attend":            "part of Serve: keeps presence for one term, and waits for it",
 	"cell/run.go start":                              "part of Run, which waits for its keeper, timers and services",
 	"cell/shards.go start":                           "part of EachShard, which waits for every call it made",
 	"cell/spread.go do":                              "waits for its steps, which share the journal's writes",

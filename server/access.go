@@ -59,7 +59,7 @@ func mayWrite(rights token.Rights, u *journal.Unit) error {
 // does not reach there.
 func ruled(category string) bool {
 	switch category {
-	case "session", "subject", "tenant", "key", "revocation":
+	case "session", "subject", "activity", "tenant", "key", "revocation":
 		return true
 	}
 	return false

@@ -2,7 +2,8 @@
 
 // Reaching a node: where it is, with which token, and what its errors mean.
 
-// Package remote is a journal on another node, with the methods and the errors of a [journal.Log] at hand.
+// Package remote is a journal on another node, with the methods and the errors of a [journal.Log] at hand; and beside
+// it the sessions, the feed of changes and the authority of that node.
 //
 // What differs is the network between: a commit whose answer is lost returns [journal.ErrUncertain] more often than a
 // journal at hand does. Commit the same unit again to find out.
@@ -79,11 +80,14 @@ func near(host string) bool {
 
 // Log is a journal on another node. Goroutines may share it.
 type Log struct {
-	cell    string
-	http    *http.Client
-	journal vidimusv1connect.JournalServiceClient
-	leases  vidimusv1connect.LeaseServiceClient
-	tokens  vidimusv1connect.TokenServiceClient
+	config   Config
+	cell     string
+	http     *http.Client
+	journal  vidimusv1connect.JournalServiceClient
+	leases   vidimusv1connect.LeaseServiceClient
+	tokens   vidimusv1connect.TokenServiceClient
+	sessions vidimusv1connect.SessionServiceClient
+	feed     vidimusv1connect.FeedServiceClient
 }
 
 // New returns the journal that c describes. It returns a [journal.InvalidError]; whether the node can be reached is
@@ -94,7 +98,7 @@ func New(c Config) (*Log, error) {
 		return nil, err
 	}
 	base := strings.TrimRight(u.String(), "/")
-	l := &Log{cell: c.Cell, http: c.HTTP}
+	l := &Log{config: c, cell: c.Cell, http: c.HTTP}
 	if l.http == nil {
 		l.http = newHTTP()
 	}
@@ -105,6 +109,8 @@ func New(c Config) (*Log, error) {
 	l.journal = vidimusv1connect.NewJournalServiceClient(l.http, base, options...)
 	l.leases = vidimusv1connect.NewLeaseServiceClient(l.http, base, options...)
 	l.tokens = vidimusv1connect.NewTokenServiceClient(l.http, base, options...)
+	l.sessions = vidimusv1connect.NewSessionServiceClient(l.http, base, options...)
+	l.feed = vidimusv1connect.NewFeedServiceClient(l.http, base, options...)
 	return l, nil
 }
 

@@ -933,8 +933,8 @@ type AttributeChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id, a UUID, makes the call repeatable.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// expect is the version the change was decided on, such as "412"; "any" to merge with whatever is there. It is
-	// required.
+	// expect is the version the change was decided on, such as "412"; "any" to merge with whatever is there, or "exists" if
+	// there is something. It is required.
 	Expect string      `protobuf:"bytes,2,opt,name=expect,proto3" json:"expect,omitempty"`
 	Set    *Attributes `protobuf:"bytes,3,opt,name=set,proto3" json:"set,omitempty"`
 	Unset  []string    `protobuf:"bytes,4,rep,name=unset,proto3" json:"unset,omitempty"`

@@ -14,8 +14,10 @@ import (
 
 	"example.com/vidimus/journal"
 	"example.com/vidimus/lease"
+	"example.com/vidimus/passport"
 	"example.com/vidimus/server/token"
 	pb "example.com/vidimus/server/vidimusv1"
+	"example.com/vidimus/session"
 )
 
 // Errors that only a server has.
@@ -28,6 +30,8 @@ var (
 	ErrLimit = errors.New("too many at once")
 	// ErrUnknownCell: the node has no such cell, or none that the caller may use.
 	ErrUnknownCell = errors.New("unknown cell")
+	// ErrNotOwner: another node keeps presence; see [NotOwnerError].
+	ErrNotOwner = errors.New("not the owner")
 	// errInternal: the server failed; what happened is in its log.
 	errInternal = errors.New("internal error")
 )
@@ -44,6 +48,22 @@ func (e *PermissionError) Error() string {
 
 // Is reports whether target is [ErrPermission].
 func (e *PermissionError) Is(target error) bool { return target == ErrPermission }
+
+// NotOwnerError says which node keeps presence.
+type NotOwnerError struct {
+	// URL is where that node answers; empty when there is none now, or when it does not say.
+	URL string
+}
+
+func (e *NotOwnerError) Error() string {
+	if e.URL == "" {
+		return "no node keeps presence now, or it does not say where it is; try again in a few seconds"
+	}
+	return "another node keeps presence; send it to " + e.URL
+}
+
+// Is reports whether target is [ErrNotOwner].
+func (e *NotOwnerError) Is(target error) bool { return target == ErrNotOwner }
 
 // row says how an error travels. Said is what callers are told where the error's own text may hold what is not theirs
 // to know, such as the name of a database's host; where it is empty they are told the error's own text.
@@ -89,6 +109,16 @@ var rows = [...]row{
 	{ErrDraining, connect.CodeUnavailable, "DRAINING", ""},
 	{ErrLimit, connect.CodeResourceExhausted, "LIMIT", ""},
 	{ErrUnknownCell, connect.CodeNotFound, "UNKNOWN_CELL", ""},
+	{ErrNotOwner, connect.CodeFailedPrecondition, "NOT_OWNER", ""},
+	{session.ErrEnded, connect.CodeFailedPrecondition, "ENDED", ""},
+	{session.ErrTooMany, connect.CodeResourceExhausted, "TOO_MANY", ""},
+	{passport.ErrNoSession, connect.CodeNotFound, "NO_SESSION", ""},
+	{passport.ErrRevoked, connect.CodeFailedPrecondition, "REVOKED", ""},
+	{passport.ErrSuperseded, connect.CodeAborted, "SUPERSEDED", ""},
+	{
+		passport.ErrUnavailable, connect.CodeUnavailable, "AUTHORITY_UNAVAILABLE",
+		"authority unavailable: nothing was minted; try again, and see the node's log for the cause",
+	},
 	{context.Canceled, connect.CodeCanceled, "CANCELED", "the caller gave up before anything was written"},
 	{context.DeadlineExceeded, connect.CodeDeadlineExceeded, "DEADLINE", "no time was left before anything was written"},
 }
@@ -145,6 +175,7 @@ func Detail(err error, ids []string) *pb.ErrorDetail {
 		fenced   *journal.FencedError
 		held     *lease.HeldError
 		denied   *PermissionError
+		astray   *NotOwnerError
 	)
 	switch {
 	case errors.As(err, &bad):
@@ -158,6 +189,8 @@ func Detail(err error, ids []string) *pb.ErrorDetail {
 		d.Session = held.Holder.Session
 	case errors.As(err, &denied):
 		d.Name, d.Problem = denied.Right, denied.Remedy
+	case errors.As(err, &astray):
+		d.Name = astray.URL
 	}
 	for _, text := range []*string{&d.Message, &d.Field, &d.Problem, &d.Name} {
 		*text = clip(*text)
@@ -214,6 +247,8 @@ func FromDetail(d *pb.ErrorDetail) error {
 		}
 	case "PERMISSION":
 		return &PermissionError{Right: d.GetName(), Remedy: d.GetProblem()}
+	case "NOT_OWNER":
+		return &NotOwnerError{URL: d.GetName()}
 	}
 	for i := range rows {
 		if rows[i].reason == d.GetReason() {
