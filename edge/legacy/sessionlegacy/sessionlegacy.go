@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sessionlegacy imports legacy cookies into package session, for an edge that runs in the authority's process.
+//
+// A session that stands for a cookie has an id that is computed from the cookie's, and its stream is never deleted. So
+// the journal remembers for good what was imported, and a cookie that comes again after a logout finds a session that
+// ended.
+package sessionlegacy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"example.com/vidimus/edge/legacy"
+	"example.com/vidimus/journal"
+	"example.com/vidimus/passport"
+	"example.com/vidimus/session"
+)
+
+// Skew is how far the clock of the application that made a cookie may be behind the authority's: a cookie counts as
+// made so much earlier when it is compared with a revocation.
+const Skew = time.Minute
+
+// Journal is a [legacy.Journal] on sessions of the journal. Goroutines may share it.
+type Journal struct {
+	sessions *session.Sessions
+	log      *journal.Log
+}
+
+// New returns the journal for the sessions of a cell, and for the log of that cell.
+func New(sessions *session.Sessions, log *journal.Log) *Journal {
+	return &Journal{sessions, log}
+}
+
+// Find returns the state that a subject's sessions share, and when it changed last.
+func (j *Journal) Find(ctx context.Context, tenant, subject string) (legacy.Known, error) {
+	of, err := j.sessions.Subject(ctx, tenant, subject)
+	if err != nil || of.Version == 0 {
+		return legacy.Known{}, unfit(err)
+	}
+	known := legacy.Known{Found: true, State: of.State}
+	stream := journal.Stream("subject-" + passport.SubjectKey(tenant, subject))
+	// Revocations stand in that stream as well. So many of them hide when the state changed, and that stays unknown.
+	newest := &journal.StreamOptions{Backwards: true, Limit: 10}
+	for e, err := range j.log.ReadStream(ctx, stream, newest) {
+		if err != nil {
+			return legacy.Known{}, err
+		}
+		if e.Type == "subject.changed" {
+			known.Changed = e.Time
+			break
+		}
+	}
+	return known, nil
+}
+
+// Start starts the session of a sign-in, or finds the one that was started for it.
+func (j *Journal) Start(ctx context.Context, s legacy.SignIn) (string, error) {
+	made := s.Issued
+	if made.IsZero() {
+		made = time.Unix(0, 0) // nobody knows: any revocation may have come after it
+	}
+	begun, err := j.sessions.Start(ctx, session.Start{
+		ID:     journal.ID(s.Key[:16]),
+		Tenant: s.Tenant, Subject: s.Subject,
+		Device: session.Device{UserAgent: s.UserAgent},
+		ACR:    s.ACR, AMR: s.AMR, AuthTime: made,
+		State: s.State, SubjectState: s.SubjectState,
+		Proved: made.Add(-Skew),
+	})
+	if err != nil {
+		return "", unfit(err)
+	}
+	// What Start returns is the session as it began.
+	now, err := j.sessions.Get(ctx, begun.ID)
+	switch {
+	case err != nil:
+		return "", err
+	case now.Ended != nil:
+		return "", fmt.Errorf("session %s has ended: %w", begun.ID, legacy.ErrSpent)
+	case now.Generation != begun.Generation:
+		// Its handle was rotated, for a step-up perhaps. The cookie does not stand for that.
+		return "", fmt.Errorf("session %s has another handle: %w", begun.ID, legacy.ErrSpent)
+	}
+	return begun.Handle, nil
+}
+
+// unfit tells what the cookie is to blame for from what the journal is.
+func unfit(err error) error {
+	var invalid *journal.InvalidError
+	switch {
+	case errors.Is(err, session.ErrEnded), errors.Is(err, journal.ErrIDReused):
+		return fmt.Errorf("%w: %w", legacy.ErrSpent, err)
+	case errors.As(err, &invalid), errors.Is(err, session.ErrTooMany):
+		return fmt.Errorf("%w: %w", legacy.ErrUnfit, err)
+	}
+	return err
+}
