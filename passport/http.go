@@ -93,8 +93,8 @@ func Refuse(w http.ResponseWriter, err error) {
 	case s.err != nil:
 		p.Detail = s.err.Error() // not err: it may say more of the inside than a client should know
 	}
-	body, err := json.Marshal(p)
-	if err != nil {
+	body, failed := json.Marshal(p)
+	if failed != nil {
 		body = nil
 	}
 	h := w.Header()
@@ -104,7 +104,7 @@ func Refuse(w http.ResponseWriter, err error) {
 	h.Del(header.StalenessField)
 	switch s.status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		h.Set("WWW-Authenticate", challenge(s.code))
+		h.Set("WWW-Authenticate", Challenge(err))
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", "1")
 	}
@@ -112,12 +112,12 @@ func Refuse(w http.ResponseWriter, err error) {
 	_, _ = w.Write(body) // who asked may have left
 }
 
-// challenge is the value of WWW-Authenticate (RFC 9110, section 11.6.1).
-func challenge(code string) string {
-	if code == "missing" {
-		return header.TxnToken
+// Challenge is the value of WWW-Authenticate (RFC 9110, section 11.6.1) for an error of this package.
+func Challenge(err error) string {
+	if _, code := Status(err); code != "missing" {
+		return header.TxnToken + ` error="` + code + `"`
 	}
-	return header.TxnToken + ` error="` + code + `"`
+	return header.TxnToken
 }
 
 type contextKey struct{}
