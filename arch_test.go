@@ -164,6 +164,7 @@ var kits = []string{"internal/pgtest", "journal/mem", "journal/journaltest", "jo
 var testOutside = []string{
 	"github.com/anishathalye/porcupine", "github.com/cockroachdb/datadriven", "github.com/rogpeppe/go-internal",
 	"github.com/jackc/pgx/v5", "github.com/ncruces/go-sqlite3", "connectrpc.com/connect", "google.golang.org/protobuf",
+	"github.com/coder/websocket",
 }
 
 func TestImportsFollowThePlan(t *testing.T) {

@@ -100,6 +100,15 @@ type Token struct {
 	Expires time.Time
 }
 
+// Decode decodes the claims into a value, as json.Unmarshal does.
+func (t *Token) Decode(v any) error {
+	text, err := json.Marshal(t.Claims)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, v)
+}
+
 // Identity is whom a cookie stands for.
 type Identity struct {
 	Tenant, Subject string
