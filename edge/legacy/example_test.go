@@ -23,9 +23,11 @@ func ExampleReader() {
 			Name: "next-auth.session-token", Format: legacy.NextAuth,
 			Keys: []legacy.Key{{Secret: []byte("example")}},
 		}},
-		Map: func(t legacy.Token) (id legacy.Identity, err error) {
-			id.SubjectState = map[string]json.RawMessage{"limit": t.Claims["limit"]}
-			return id, json.Unmarshal(t.Claims["sub"], &id.Subject)
+		Map: func(t legacy.Token) (legacy.Identity, error) {
+			var c struct{ Sub string }
+			err := t.Decode(&c)
+			state := map[string]json.RawMessage{"limit": t.Claims["limit"]}
+			return legacy.Identity{Subject: c.Sub, SubjectState: state}, err
 		},
 	})
 	if err != nil {
