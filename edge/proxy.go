@@ -130,9 +130,13 @@ func (e *Edge) modify(res *http.Response) error {
 		e.warn("a service set the session's cookie on a route that is not SignIn", "route", v.route.Path)
 	}
 	above := v.answerPosition(h)
+	said, decided, err := header.GetStaleness(h)
 	dropInternal(h)
 	dropInternal(res.Trailer)
 	v.report(h, above)
+	if decided && err == nil {
+		v.staler(h, said)
+	}
 	if v.held != nil && h["Cache-Control"] == nil {
 		h["Cache-Control"] = []string{"private"}
 	}
@@ -232,6 +236,15 @@ func (v *visit) report(h http.Header, far header.Mark) {
 	}
 	header.SetStaleness(h, header.Staleness{Known: true, Age: v.age, Mark: v.known, ReadOnly: v.readOnly})
 	v.setCookies(h)
+}
+
+// staler tells the client the staleness under which the service decided, where that is worse than the edge's own.
+func (v *visit) staler(h http.Header, said header.Staleness) {
+	if v.held == nil || said.Known && said.Age <= v.age && !said.ReadOnly {
+		return
+	}
+	said.ReadOnly = said.ReadOnly || v.readOnly
+	header.SetStaleness(h, said)
 }
 
 // setCookies sets the handle that takes the place of another one, or of an older cookie.
