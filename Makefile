@@ -13,8 +13,9 @@ CORE  = ./journal ./journal/mem ./journal/sqlite ./lease ./timer ./cell
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## Start a node on this machine: one SQLite file, nothing to install
-	bin/vidimus dev
+run: build ## Open the sample on this machine: a box office behind the edge, one SQLite file, nothing to install
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/boxoffice ./examples/boxoffice
+	@bin/boxoffice
 
 build: ## Build the one static binary, bin/vidimus
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/vidimus ./cmd/vidimus

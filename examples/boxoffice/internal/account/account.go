@@ -23,6 +23,9 @@ import (
 	"example.com/vidimus/session"
 )
 
+// Scope is what a session must be allowed for this service.
+const Scope = "account"
+
 // MaxLimit is the highest spending limit that people may give themselves.
 const MaxLimit seat.Cents = 10_000_00
 
@@ -43,19 +46,23 @@ type Service struct{ cfg Config }
 // New returns the service.
 func New(cfg Config) *Service { return &Service{cfg} }
 
-// How stale the decision on a request may be.
-const (
-	readStale  = 5 * time.Second
-	writeStale = 2 * time.Second
-)
+// Rules are what the routes of the service demand of a passport: how stale the knowledge about it may be, and what
+// happens beyond.
+func Rules() map[string]passport.Rule {
+	scopes := []string{Scope}
+	return map[string]passport.Rule{
+		"GET /api/account":   {Scopes: scopes, MaxStale: 5 * time.Second, WhenStale: passport.ReadOnly},
+		"PATCH /api/account": {Scopes: scopes, MaxStale: 2 * time.Second, WhenStale: passport.FailClosed},
+	}
+}
 
-// Handler serves GET and PATCH /api/account.
+// Handler serves the routes of [Rules].
 func (s *Service) Handler() http.Handler {
-	show := &passport.Rule{MaxStale: readStale, WhenStale: passport.ReadOnly}
-	change := &passport.Rule{MaxStale: writeStale, WhenStale: passport.FailClosed}
+	handlers := map[string]http.HandlerFunc{"GET /api/account": s.show, "PATCH /api/account": s.change}
 	mux := http.NewServeMux()
-	mux.Handle("GET /api/account", s.cfg.Verifier.Require(http.HandlerFunc(s.show), show))
-	mux.Handle("PATCH /api/account", s.cfg.Verifier.Require(http.HandlerFunc(s.change), change))
+	for pattern, rule := range Rules() {
+		mux.Handle(pattern, s.cfg.Verifier.Require(handlers[pattern], &rule))
+	}
 	return mux
 }
 

@@ -23,6 +23,9 @@ import (
 	"example.com/vidimus/passport"
 )
 
+// Scope is what a session must be allowed for this service.
+const Scope = "seats"
+
 // streamsMax is how many browsers may follow the seats at once.
 const streamsMax = 1000
 
@@ -67,10 +70,11 @@ func (s *Service) Serve(ctx context.Context, c *cell.Cell) error { return s.boar
 // Rules are what the routes of the service demand of a passport: how stale the knowledge about it may be, and what
 // happens beyond.
 func Rules() map[string]passport.Rule {
-	look := passport.Rule{MaxStale: 5 * time.Second, WhenStale: passport.ReadOnly}
-	hold := passport.Rule{MaxStale: 2 * time.Second, WhenStale: passport.FailClosed}
+	scopes := []string{Scope}
+	look := passport.Rule{Scopes: scopes, MaxStale: 5 * time.Second, WhenStale: passport.ReadOnly}
+	hold := passport.Rule{Scopes: scopes, MaxStale: 2 * time.Second, WhenStale: passport.FailClosed}
 	// Money: where this service knows too little, the authority is asked. What it knows wrongly, the fence finds out.
-	buy := passport.Rule{MaxStale: 2 * time.Second, WhenStale: passport.AskAuthority}
+	buy := passport.Rule{Scopes: scopes, MaxStale: 2 * time.Second, WhenStale: passport.AskAuthority}
 	return map[string]passport.Rule{
 		"GET /api/seats":               look,
 		"GET /api/seats/events":        look,
