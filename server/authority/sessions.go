@@ -317,14 +317,14 @@ func (s *sessionService) History(ctx context.Context, m *pb.HistoryRequest) (*pb
 		}
 		entries = s.a.sessions.SubjectHistory(ctx, m.GetTenant(), m.GetSubject())
 	}
-	return page(entries, journal.Version(m.GetAfter()), int(m.GetLimit()))
+	return page(entries, journal.Position(m.GetAfter()), int(m.GetLimit()))
 }
 
 // pageBytes is where an answer with a part of a history ends.
 const pageBytes = 1 << 20
 
-// page returns the entries behind a version that fit into one answer.
-func page(entries iter.Seq2[session.Entry, error], after journal.Version, limit int) (*pb.HistoryResponse, error) {
+// page returns the entries behind a position that fit into one answer.
+func page(entries iter.Seq2[session.Entry, error], after journal.Position, limit int) (*pb.HistoryResponse, error) {
 	if limit <= 0 || limit > journal.MaxPage {
 		limit = journal.MaxPage
 	}
@@ -333,7 +333,7 @@ func page(entries iter.Seq2[session.Entry, error], after journal.Version, limit 
 		if err != nil {
 			return nil, err
 		}
-		if e.Version <= after {
+		if e.Position <= after {
 			continue
 		}
 		bytes += len(e.Detail)

@@ -178,7 +178,7 @@ func (s *Sessions) history(ctx context.Context, m *pb.HistoryRequest) iter.Seq2[
 				if !yield(e, err) || err != nil {
 					return
 				}
-				m.After = int64(e.Version)
+				m.After = int64(e.Position)
 			}
 			more = page.GetMore() && len(page.GetEntries()) > 0
 		}

@@ -1532,7 +1532,7 @@ type HistoryRequest struct {
 	Session string `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
 	Tenant  string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	Subject string `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
-	// after and limit choose entries: those behind a version, up to 1,000, which 0 stands for.
+	// after and limit choose entries: those behind a position, up to 1,000, which 0 stands for.
 	After         int64 `protobuf:"varint,5,opt,name=after,proto3" json:"after,omitempty"`
 	Limit         int32 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
