@@ -35,9 +35,9 @@ func run(ctx context.Context, args []string, out, complaints io.Writer) error {
 	var cfg office.Config
 	flags := flag.NewFlagSet("boxoffice", flag.ContinueOnError)
 	flags.SetOutput(complaints)
-	flags.StringVar(&cfg.Data, "data", office.DefaultData, "directory of the journal; it is made when there is none")
-	flags.StringVar(&cfg.Authority, "authority", office.DefaultAuthority, "where the authority listens; port 0 takes a free one")
-	flags.StringVar(&cfg.Edge, "edge", office.DefaultEdge, "where the edge listens, for browsers; port 0 takes a free one")
+	flags.StringVar(&cfg.Data, "data", office.DefaultData, "`directory` of the journal; it is made when there is none")
+	flags.StringVar(&cfg.Authority, "authority", office.DefaultAuthority, "`address` of the authority; port 0 for a free one")
+	flags.StringVar(&cfg.Edge, "edge", office.DefaultEdge, "`address` for browsers; port 0 for a free one")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, out, complaints io.Writer) error {
 	cfg.Ready = func() { welcome(out, o, cfg.Data) }
 	o, err := office.Open(ctx, cfg)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w\n(-data, -authority and -edge choose another directory and other addresses)", err)
 	}
 	return errors.Join(o.Run(ctx), o.Close())
 }
@@ -77,13 +77,15 @@ const welcomeText = `The box office is open. Ctrl-C closes it.
 Or, in another terminal:
 
   curl -sc JAR -d user=ada -d password=analytical-engine EDGE/signin
-  curl -sb JAR EDGE/api/account
-  curl -sb JAR -X POST EDGE/api/seats/lyra-b4/hold
   VERSION=$(curl -sb JAR -o /dev/null -w '%header{etag}' EDGE/api/account)
+  curl -sb JAR -X PATCH -H "If-Match: $VERSION" --json '{"permit": "NJ"}' EDGE/api/account
+  curl -sb JAR -X POST EDGE/api/seats/lyra-b4/hold
   curl -sb JAR -X PATCH -H "If-Match: $VERSION" --json '{"permit": "PA"}' EDGE/api/account
-  curl -sb JAR -X POST EDGE/api/seats/lyra-b5/hold
+  curl -sb JAR -X POST EDGE/api/seats/tempest-a1/hold
   curl -sb JAR -X POST EDGE/signout
   curl -sb JAR EDGE/api/account
   curl -s SEATS/api/seats
 
+The second change is refused (412): it was decided on an old version. The next seat is (403): no permit there. And the
+last two (401): who has signed out stays out, and a service believes passports alone.
 `

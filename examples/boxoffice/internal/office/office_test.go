@@ -184,12 +184,14 @@ func TestChangeInOneSessionIsObeyedInTheOther(t *testing.T) {
 	laptop.want(http.StatusOK, `"stale":true`, "POST", "/.vidimus/heartbeat", beat)
 
 	// What was decided on an old version is not written.
-	laptop.want(http.StatusPreconditionFailed, "changed meanwhile", "PATCH", "/api/account", `{"limit": 1}`, "If-Match", seen)
+	laptop.want(http.StatusPreconditionFailed, "changed meanwhile", "PATCH", "/api/account", `{"limit": 1}`,
+		"If-Match", seen)
 	laptop.want(http.StatusPreconditionRequired, "", "PATCH", "/api/account", `{"limit": 1}`)
 	laptop.want(http.StatusOK, `"permit":"PA","limit":30000`, "GET", "/api/account", "")
 	now := laptop.ask("GET", "/api/account", "").header.Get("ETag")
 	for body, status := range map[string]int{
-		`{"permit": "Mars"}`: 422, `{"limit": -1}`: 422, `{"limit": 1000001}`: 422, `{}`: 422, `{"role": "admin"}`: 400, `x`: 400,
+		`{"permit": "Mars"}`: 422, `{"limit": -1}`: 422, `{"limit": 1000001}`: 422, `{}`: 422,
+		`{"role": "admin"}`: 400, `x`: 400,
 	} {
 		laptop.want(status, "", "PATCH", "/api/account", body, "If-Match", now)
 	}
@@ -388,7 +390,9 @@ func TestTakenPortIsSaid(t *testing.T) {
 	t.Parallel()
 	at, _ := open(t, t.TempDir())
 	taken := strings.TrimPrefix(at, "http://localhost")
-	_, err := office.Open(t.Context(), office.Config{Data: t.TempDir(), Authority: "127.0.0.1:0", Edge: "127.0.0.1" + taken})
+	_, err := office.Open(t.Context(), office.Config{
+		Data: t.TempDir(), Authority: "127.0.0.1:0", Edge: "127.0.0.1" + taken,
+	})
 	if err == nil || !strings.Contains(err.Error(), taken) || !strings.Contains(err.Error(), "another address") {
 		t.Errorf("a taken port is answered %v", err)
 	}

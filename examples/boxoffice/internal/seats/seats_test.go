@@ -119,7 +119,8 @@ func (s *stage) ticket(who, permit string, limit int) string {
 	now := time.Now()
 	token, err := s.signer.Sign(&passport.Claims{
 		Issuer: issuer, Audience: audience, IssuedAt: now, ExpiresAt: now.Add(time.Minute), Txn: "txn", Subject: who,
-		Workload: "test", Session: session, Tenant: "t", Mark: s.head(), AsOf: now, Schema: "boxoffice/1", Scope: "account seats",
+		Workload: "test", Session: session, Tenant: "t", Mark: s.head(), AsOf: now, Schema: "boxoffice/1",
+		Scope:   "account seats",
 		Version: s.write("session-" + session), SubjectVersion: s.write("subject-" + key),
 		State: json.RawMessage(fmt.Sprintf(`{"subject":{"permit":%q,"limit":%d}}`, permit, limit)),
 	})
