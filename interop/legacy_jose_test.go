@@ -203,7 +203,7 @@ func TestWeAreStricterThanTheOthers(t *testing.T) {
 			"header not allowed", true, true,
 		},
 		{
-			// RFC 7516, section 4: names must be given once, or the last one counts. Two readers of one header are one too many.
+			// RFC 7516, section 4: names must be given once, or the last one counts. Two readers of one header could differ.
 			"a header with a name twice", with(`,"enc":"A256GCM"`), "malformed", false, true,
 		},
 		{"a header parameter that nobody knows", with(`,"x":"y"`), "header not allowed", true, true},
