@@ -38,6 +38,9 @@ const StatusField = "Vidimus-Status"
 // has no effect, and WebSockets are not judged again.
 func (e *Edge) Auth() http.Handler { return http.HandlerFunc(e.serveAuth) }
 
+// Trusts reports whether a request comes from one of [Config.TrustedProxies].
+func (e *Edge) Trusts(r *http.Request) bool { return among(peer(r), e.config.TrustedProxies) }
+
 func (e *Edge) serveAuth(w http.ResponseWriter, r *http.Request) {
 	about, nginx, f := e.about(r)
 	var v Verdict
@@ -78,7 +81,7 @@ func (e *Edge) serveAuth(w http.ResponseWriter, r *http.Request) {
 func (e *Edge) about(r *http.Request) (*http.Request, bool, *refusal) {
 	nginx, others := families()
 	byNginx := r.Header[nginx.target] != nil
-	if !among(peer(r), e.config.TrustedProxies) {
+	if !e.Trusts(r) {
 		e.warn("somebody asks for passports who is not among TrustedProxies", "address", r.RemoteAddr)
 		return nil, byNginx, refuse(http.StatusForbidden, "not_trusted",
 			"only proxies that the edge trusts are answered here")

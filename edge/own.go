@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 
+	"example.com/vidimus/edge/legacy"
 	"example.com/vidimus/heartbeat/presence"
 	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/passport"
@@ -73,8 +74,8 @@ func (e *Edge) describe(s *status) {
 	replays, bytes := e.replays.size()
 	s.AtHand, s.InFlight, s.Streams = new(e.mint.ready.size()), new(e.inFlight.Load()), new(e.streams.count())
 	s.Replays, s.ReplayByte = &replays, &bytes
-	if legacy, ok := e.config.Legacy.(interface{ Status() any }); ok {
-		s.Legacy = legacy.Status()
+	if gate, ok := e.config.Legacy.(*legacy.Gate); ok {
+		s.Legacy = gate.Stats()
 	}
 }
 
