@@ -96,7 +96,7 @@ func (s *Sessions) do(
 // StepUp notes that the subject was recognised more surely, adds scopes, and gives the session its next handle, so that
 // one that was stolen before does not gain by it. Errors are those of [Sessions.Change].
 func (s *Sessions) StepUp(ctx context.Context, id string, u StepUp) (Started, error) {
-	now := clock.Now().UTC()
+	now := moment()
 	if u.AuthTime.IsZero() {
 		u.AuthTime = now
 	}
@@ -160,7 +160,7 @@ func (s *Sessions) open(ctx context.Context, handle string) (look, error) {
 
 // refuse notes that an old handle was refused, and returns the refusal.
 func (s *Sessions) refuse(ctx context.Context, sid string, generation int64) error {
-	command := refuse{generation, clock.Now().UTC()}
+	command := refuse{generation, moment()}
 	if _, err := s.lives.Do(ctx, s.cell, sid, command, nil); err != nil && !errors.Is(err, ErrEnded) {
 		s.logger.WarnContext(ctx, "a refused handle could not be noted", "session", sid, "error", err)
 	}
@@ -174,7 +174,7 @@ func (s *Sessions) Rotate(ctx context.Context, handle string) (Started, error) {
 	if err != nil {
 		return Started{}, err
 	}
-	command := rotate{generation, clock.Now().UTC()}
+	command := rotate{generation, moment()}
 	of, err := s.do(ctx, sid, command, journal.ID{}, func(*life) error { return nil })
 	switch {
 	case errors.Is(err, errOldHandle):
@@ -218,11 +218,6 @@ func (s *Sessions) ChangeSubject(ctx context.Context, tenant, subject string, c 
 	if err != nil {
 		return Subject{}, err
 	}
-	if c.Via != "" {
-		if _, err := s.acting(ctx, tenant, subject, c.Via); err != nil {
-			return Subject{}, err
-		}
-	}
 	key := passport.SubjectKey(tenant, subject)
 	o := &entity.Options{ID: c.ID}
 	res, err := s.persons.DoAlso(ctx, s.cell, key, changeNow{c, s.persons.Stream(key)}, o,
@@ -236,6 +231,9 @@ func (s *Sessions) ChangeSubject(ctx context.Context, tenant, subject string, c 
 				Records: []journal.RecordWrite{l.wide.check()},
 			}, err
 		})
+	if err == nil && len(res.Events) == 0 && c.Via != "" {
+		_, err = s.acting(ctx, tenant, subject, c.Via) // nothing to change, but not for everybody
+	}
 	return subjectOf(tenant, subject, res.Snapshot), err
 }
 
@@ -270,7 +268,7 @@ func (s *Sessions) End(ctx context.Context, id string, e Ended) (Session, error)
 		}
 	}
 	if e.At.IsZero() {
-		e.At = clock.Now()
+		e.At = moment()
 	}
 	return s.finish(ctx, id, ended{e.Why, e.By, e.Reason, e.At.UTC()}, nil, nil)
 }

@@ -83,16 +83,17 @@ func remember[V any](
 ) (V, error) {
 	k.mu.Lock()
 	v, had := r.get(key)
+	epoch := k.epoch
 	k.mu.Unlock()
 	now, err := extend(v)
 	if err != nil || had && !newer(now, v) {
 		return now, err
 	}
 	k.mu.Lock()
-	if other, ok := r.get(key); !ok || newer(now, other) {
+	defer k.mu.Unlock()
+	if other, ok := r.get(key); k.epoch == epoch && (!ok || newer(now, other)) {
 		r.put(key, now)
 	}
-	k.mu.Unlock()
 	return now, nil
 }
 
@@ -127,7 +128,7 @@ func (s *Sessions) wide(ctx context.Context, tenant string) (w wide, err error) 
 		k.wide, k.all, k.tenants = w.record, nil, recent[bar]{}
 	}
 	knownTenant, okTenant := k.tenants.get(tenant)
-	knownAll := k.all
+	knownAll, epoch := k.all, k.epoch
 	k.mu.Unlock()
 	if okTenant && knownAll != nil {
 		w.tenant, w.all = knownTenant, *knownAll
@@ -142,7 +143,7 @@ func (s *Sessions) wide(ctx context.Context, tenant string) (w wide, err error) 
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.wide == w.record {
+	if k.wide == w.record && k.epoch == epoch {
 		k.tenants.put(tenant, w.tenant)
 		k.all = &w.all
 	}

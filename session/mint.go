@@ -32,7 +32,7 @@ func (s *Sessions) Mint(ctx context.Context, a passport.Ask) (passport.Grant, er
 	if err != nil {
 		return passport.Grant{}, err
 	}
-	now, head, err := s.moment(ctx)
+	now, head, err := s.head(ctx)
 	if err != nil {
 		return passport.Grant{}, err
 	}
@@ -92,8 +92,8 @@ func newTxn() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// moment returns the time, and then the end of the journal: in this order, and before any state is read.
-func (s *Sessions) moment(ctx context.Context) (time.Time, journal.Checkpoint, error) {
+// head returns the time, and then the end of the journal: in this order, and before any state is read.
+func (s *Sessions) head(ctx context.Context) (time.Time, journal.Checkpoint, error) {
 	now := clock.Now()
 	head, err := s.log.Head(ctx)
 	if err != nil {
@@ -169,7 +169,7 @@ func (s *Sessions) Replace(ctx context.Context, token string, atLeast passport.M
 	if err != nil {
 		return passport.Grant{}, err
 	}
-	now, head, err := s.moment(ctx)
+	now, head, err := s.head(ctx)
 	if err != nil {
 		return passport.Grant{}, err
 	}

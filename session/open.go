@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -138,12 +139,18 @@ func timerKey(sid string) string { return sessionCategory + "/" + sid + "#expiry
 
 // Fire ends the session whose time has come. See [cell.Alarmed].
 func (s *Sessions) Fire(ctx context.Context, f timer.Fired) error {
-	_, err := s.finish(ctx, timer.Route(f.Key), expired{clock.Now().UTC()}, nil, func(u journal.Unit) journal.Unit {
+	_, err := s.finish(ctx, timer.Route(f.Key), expired{moment()}, nil, func(u journal.Unit) journal.Unit {
 		u.Records = withoutTimer(u.Records, f.Key)
 		return f.Complete(u)
 	})
+	if errors.Is(err, passport.ErrNoSession) {
+		return nil // nothing to end
+	}
 	return err
 }
+
+// moment returns the time as it is stored: to the microsecond, and of the wall clock alone.
+func moment() time.Time { return clock.Now().UTC().Truncate(time.Microsecond) }
 
 // withoutTimer returns the writes without the one that cancels the timer, which is completed instead.
 func withoutTimer(writes []journal.RecordWrite, key string) []journal.RecordWrite {

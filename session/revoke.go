@@ -29,7 +29,7 @@ func (s *Sessions) Revoke(ctx context.Context, t Target, by, reason string) (jou
 	if err := text("reason", reason, maxReason, false); err != nil {
 		return 0, err
 	}
-	now := clock.Now().UTC()
+	now := moment()
 	switch t.Scope {
 	case heartbeat.Token:
 		if err := text("Target.Key", t.Key, maxTxn, true); err != nil {
@@ -162,7 +162,7 @@ func (s *Sessions) Idle(ctx context.Context, fence journal.Fence, idle []IdleSes
 		since[i.ID] = i.Since.UTC()
 	}
 	return s.finishMany(ctx, ids, []journal.Fence{fence}, func(l *look) any {
-		now := clock.Now().UTC()
+		now := moment()
 		if e := l.end(now); e != nil && e.Why == Withdrawn {
 			return ended{Withdrawn, e.By, e.Reason, now}
 		}

@@ -140,7 +140,7 @@ func (s *Sessions) startOnce(ctx context.Context, sid string, st *Start) (entity
 			}
 		}
 	}
-	now := clock.Now().UTC().Truncate(time.Microsecond)
+	now := moment()
 	at := floors{p.Version, w.tenant.version, w.all.version}
 	e := started{
 		Tenant: st.Tenant, Subject: st.Subject, Device: st.Device, ACR: st.ACR, AMR: st.AMR, AuthTime: st.AuthTime,
