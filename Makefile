@@ -8,7 +8,7 @@ TOOL  = $(GO) tool -modfile=tools/go.mod
 CORE  = ./journal ./journal/mem ./journal/sqlite ./lease ./timer ./cell
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race postgres check format guards bench soak generate golden
+.PHONY: help run build test race interop postgres parts check format guards bench soak generate golden
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,13 +24,21 @@ test: postgres ## Run every test, those against PostgreSQL and under the race de
 	@echo "== all tests, with the guards of the house and a throw-away PostgreSQL"
 	$(GO) test -timeout 20m ./...
 	@$(MAKE) --no-print-directory race
+	@$(MAKE) --no-print-directory interop
 
 race: postgres ## Run every test under the race detector
 	@echo "== all tests again, under the race detector"
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 
+interop: parts ## Run the tests against parts that others wrote: nginx, Chromium, npm packages, JOSE libraries
+	@echo "== tests against parts that others wrote"
+	$(GO) -C interop test -timeout 15m ./...
+
 postgres: ## Find PostgreSQL, PgBouncer and a C compiler for the tests, or install them (Debian, Ubuntu)
 	@.ci/postgres
+
+parts: ## Find nginx, Chromium, Redis and Node.js for the tests, or install them (Debian, Ubuntu)
+	@.ci/parts
 
 check: ## Check form, vet, static analysis, WebAssembly and the guards: under two minutes, before every commit
 	@echo "== format (gofumpt)"
