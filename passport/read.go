@@ -43,9 +43,12 @@ func parse(payload []byte) (r read, err *InvalidError) {
 	for n := 0; s.more(n, '}'); n++ {
 		name := s.name()
 		seen.add(&s, n)
-		var bit int
-		if claim, bit = r.claim(&s, name); s.problem != "" {
+		if s.problem != "" {
 			break
+		}
+		known, bit := r.claim(&s, name)
+		if s.problem != "" {
+			claim = known
 		}
 		has |= bit
 	}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What tests from outside need of the inside.
+
+package passport
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+)
+
+// Open checks the form and the signature of any JWS in compact form whose header is head.
+func Open(token, head string, public ed25519.PublicKey) ([]byte, error) {
+	payload, err := open(token, head, &Key{Public: public})
+	if err != nil {
+		return nil, err
+	}
+	return payload, nil
+}
+
+// SignPayload signs any payload as if it were a passport's.
+func (s *Signer) SignPayload(payload []byte) string { return s.SignUnder(s.jose, payload) }
+
+// SignUnder signs any payload under any first part, which ends with a point.
+func (s *Signer) SignUnder(jose string, payload []byte) string {
+	text := base64.RawURLEncoding.AppendEncode([]byte(jose), payload)
+	return string(text) + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(s.private, text))
+}
+
+// Remembered is how many passports a verifier remembers now.
+func (v *Verifier) Remembered() int {
+	n := 0
+	for i := range v.memory.shards {
+		s := &v.memory.shards[i]
+		s.mu.Lock()
+		n += s.mu.count
+		s.mu.Unlock()
+	}
+	return n
+}
