@@ -104,7 +104,7 @@ var plan = []room{
 	},
 
 	{
-		path: "edge/extauthz", may: []string{"edge", "edge/extauthz/...", "passport", "passport/header"},
+		path: "edge/extauthz", may: []string{"edge"},
 		outside: []string{"google.golang.org/protobuf", "connectrpc.com/connect"},
 	},
 	{
@@ -140,6 +140,14 @@ var plan = []room{
 		// It measures the databases bare, beside what the journal makes of them.
 		path: "cmd/vidimus/internal/bulk", may: []string{"journal", "cmd/vidimus/internal/..."},
 		outside: []string{"github.com/jackc/pgx/v5", "github.com/ncruces/go-sqlite3"},
+	},
+	{path: "cmd/vidimus/internal/canvas", outside: []string{"golang.org/x/image"}},
+	{
+		// It runs a shop on everything that a user's shop stands on.
+		path: "cmd/vidimus/internal/lostupdates", may: []string{
+			"journal", "journal/sqlite", "cell", "session", "passport", "passport/header", "passport/keyring",
+			"heartbeat", "heartbeat/feed", "edge", "cmd/vidimus/internal/canvas",
+		},
 	},
 	{
 		path: "cmd/vidimus",

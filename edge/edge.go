@@ -231,7 +231,8 @@ func (e *Edge) Close() error {
 type Verdict struct {
 	// Status is 200 if the request may pass, and otherwise that of the answer.
 	Status int
-	// Remove are the names of the request's headers to take out before it goes on, and Request those to set then.
+	// Remove are the names of the request's headers to take out before it goes on, and Request those to set then. Where
+	// the request comes from is for whoever passes it on to say: X-Forwarded-For and its like are in neither.
 	Remove  []string
 	Request http.Header
 	// Response are the headers of the answer: to add if the request passes, and otherwise all of them.
@@ -257,7 +258,7 @@ func (e *Edge) Check(ctx context.Context, r *http.Request) Verdict {
 		return answer
 	}
 	for name := range r.Header {
-		if e.guard.holds(name) {
+		if e.guard.holds(name) && !forwarding(name) {
 			answer.Remove = append(answer.Remove, name)
 		}
 	}

@@ -51,6 +51,16 @@ func (g guard) holds(name string) bool {
 		strings.HasPrefix(p, "x-auth-request-") || strings.HasPrefix(p, "x-envoy-")
 }
 
+// forwarding reports the guarded headers that a proxy sets itself.
+func forwarding(name string) bool {
+	switch p := plain(name); p {
+	case "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip":
+		return true
+	default:
+		return strings.HasPrefix(p, "x-envoy-")
+	}
+}
+
 // clean deletes the guarded headers of a request.
 func (g guard) clean(h http.Header) {
 	for name := range h {
