@@ -36,7 +36,8 @@ func run(ctx context.Context, args []string, out, complaints io.Writer) error {
 	flags := flag.NewFlagSet("boxoffice", flag.ContinueOnError)
 	flags.SetOutput(complaints)
 	flags.StringVar(&cfg.Data, "data", office.DefaultData, "`directory` of the journal; it is made when there is none")
-	flags.StringVar(&cfg.Authority, "authority", office.DefaultAuthority, "`address` of the authority; port 0 for a free one")
+	flags.StringVar(&cfg.Authority, "authority", office.DefaultAuthority,
+		"`address` of the authority; port 0 for a free one")
 	flags.StringVar(&cfg.Edge, "edge", office.DefaultEdge, "`address` for browsers; port 0 for a free one")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -80,7 +81,7 @@ Or, in another terminal:
   VERSION=$(curl -sb JAR -o /dev/null -w '%header{etag}' EDGE/api/account)
   curl -sb JAR -X PATCH -H "If-Match: $VERSION" --json '{"permit": "NJ"}' EDGE/api/account
   curl -sb JAR -X POST EDGE/api/seats/lyra-b4/hold
-  curl -sb JAR -X PATCH -H "If-Match: $VERSION" --json '{"permit": "PA"}' EDGE/api/account
+  curl -sb JAR -X PATCH -H 'If-Match: "0"' --json '{"permit": "PA"}' EDGE/api/account
   curl -sb JAR -X POST EDGE/api/seats/tempest-a1/hold
   curl -sb JAR -X POST EDGE/signout
   curl -sb JAR EDGE/api/account

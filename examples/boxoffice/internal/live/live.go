@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -216,11 +217,13 @@ func (p *Page) subject(ctx context.Context, who Person) (subject, error) {
 		return out, err
 	}
 	out.Version = at.Version
-	for _, name := range slices.Sorted(maps.Keys(at.State)) {
+	var state []string
+	for _, name := range sorted(at.State) {
 		if name != "name" {
-			out.State += fmt.Sprintf("%s %s  ", name, at.State[name])
+			state = append(state, fmt.Sprintf("%s %s", name, at.State[name]))
 		}
 	}
+	out.State = strings.Join(state, ", ")
 	sessions, err := p.cfg.Sessions.List(ctx, who.Tenant, who.ID)
 	for _, s := range sessions {
 		shown := sessionOfShown{

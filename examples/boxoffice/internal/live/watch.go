@@ -127,7 +127,7 @@ type belief struct {
 	Connected   bool        `json:"connected"`
 	StalenessMS int64       `json:"staleness_ms"` // -1 for unknown
 	Through     string      `json:"through"`
-	Floors      int64       `json:"floors"`
+	Changes     int64       `json:"changes"`
 	Gaps        int64       `json:"gaps"`
 	Resyncs     int64       `json:"resyncs"`
 	Refused     string      `json:"refused"`
@@ -149,7 +149,7 @@ type routeMood struct {
 func (w *Watch) belief() belief {
 	s := w.client.Status()
 	b := belief{
-		Name: w.name, Connected: s.Connected, StalenessMS: -1, Through: s.Through.String(), Floors: s.Changes,
+		Name: w.name, Connected: s.Connected, StalenessMS: -1, Through: s.Through.String(), Changes: s.Changes,
 		Gaps: s.Gaps, Resyncs: s.Resyncs, CanPause: w.valve != nil, PauseMS: PauseFor.Milliseconds(),
 	}
 	if s.Staleness != passport.Unknown {

@@ -106,7 +106,7 @@ function shop() {
     if (document.activeElement !== $("permit")) $("permit").value = account.permit;
     if (document.activeElement !== $("limit")) $("limit").value = money(account.limit);
     text($("subject-version"), account.version);
-    text($("session"), `${account.session.slice(0, 6)}… version ${account.session_version}`);
+    text($("session"), `version ${account.session_version} of ${account.session.slice(0, 4)}…`);
   }
 
   function drawSeats() {
@@ -225,7 +225,7 @@ function shop() {
   loadAccount().catch((e) => say(e.message, "bad"));
   refresh();
   follow("/api/seats/events", refresh);
-  setInterval(refresh, 5000);
+  setInterval(refresh, beatEvery); // says how fresh the seats are, also when none changes
   beat();
 }
 
@@ -277,7 +277,7 @@ function makeVerifier(v) {
   return el("article", { class: "card verifier", "aria-label": v.name },
     el("header", {}, el("span", { class: "dot", "aria-hidden": "true" }), el("h3", {}, v.name), el("span", { class: "hint link" })),
     el("p", { class: "age" }), meter, el("ul", { class: "routes" }),
-    el("dl", { class: "facts" }), el("h4", {}, "Last verdicts"), el("ul", { class: "verdicts" }), pause || "");
+    el("dl", { class: "facts" }), el("div", { class: "heard" }, el("h4", {}, "Last verdicts"), el("ul", { class: "verdicts" })), pause || "");
 }
 
 function drawVerifier(e, v) {
@@ -300,12 +300,14 @@ function drawVerifier(e, v) {
     text(tag, r.now);
     tag.className = `tag ${r.now === "closed" ? "bad" : r.now === "open" ? "" : "warn"}`;
   });
-  const facts = { Through: v.through, "Floors known": v.floors, Refused: v.refused, "Gaps, resyncs": `${v.gaps}, ${v.resyncs}` };
+  const facts = { Through: v.through, "Changes heard": v.changes, "Gaps, resyncs": `${v.gaps}, ${v.resyncs}` };
+  if (v.verdicts.length) facts["Passports refused"] = v.refused;
   keyed(e.querySelector(".facts"), Object.entries(facts).flatMap(([k, x]) => [{ k, t: "dt", x: k }, { k: `${k}=`, t: "dd", x }]),
     (f) => f.k, (f) => el(f.t), (f, { x }) => text(f, x));
   keyed(e.querySelector(".verdicts"), v.verdicts, (x) => x.id, (x) =>
     el("li", {}, el("span", { title: x.path }, `${x.method} ${x.path}`), el("span", { class: `tag ${x.status >= 400 ? "bad" : ""}` }, `${x.status} ${x.verdict}`)),
   () => {});
+  e.querySelector(".heard").hidden = !v.verdicts.length;
   const pause = e.querySelector(":scope > button");
   if (pause) {
     text(pause, `Pause its feed for ${v.pause_ms / 1000} s`);
