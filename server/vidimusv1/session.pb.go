@@ -480,9 +480,12 @@ type StartRequest struct {
 	Scopes []string    `protobuf:"bytes,9,rep,name=scopes,proto3" json:"scopes,omitempty"`
 	State  *Attributes `protobuf:"bytes,10,opt,name=state,proto3" json:"state,omitempty"`
 	// subject_state is written only if the subject is new.
-	SubjectState  *Attributes          `protobuf:"bytes,11,opt,name=subject_state,json=subjectState,proto3" json:"subject_state,omitempty"`
-	Idle          *durationpb.Duration `protobuf:"bytes,12,opt,name=idle,proto3" json:"idle,omitempty"`
-	Absolute      *durationpb.Duration `protobuf:"bytes,13,opt,name=absolute,proto3" json:"absolute,omitempty"`
+	SubjectState *Attributes          `protobuf:"bytes,11,opt,name=subject_state,json=subjectState,proto3" json:"subject_state,omitempty"`
+	Idle         *durationpb.Duration `protobuf:"bytes,12,opt,name=idle,proto3" json:"idle,omitempty"`
+	Absolute     *durationpb.Duration `protobuf:"bytes,13,opt,name=absolute,proto3" json:"absolute,omitempty"`
+	// proved is when the proof of who the subject is was made, if it is older than the start: if the subject, its tenant or
+	// everybody was revoked since, the start is refused.
+	Proved        *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=proved,proto3" json:"proved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -604,6 +607,13 @@ func (x *StartRequest) GetIdle() *durationpb.Duration {
 func (x *StartRequest) GetAbsolute() *durationpb.Duration {
 	if x != nil {
 		return x.Absolute
+	}
+	return nil
+}
+
+func (x *StartRequest) GetProved() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Proved
 	}
 	return nil
 }
@@ -1988,7 +1998,7 @@ const file_vidimus_v1_session_proto_rawDesc = "" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x03R\aversion\x12\x1a\n" +
 	"\bposition\x18\x04 \x01(\x03R\bposition\x12,\n" +
-	"\x05state\x18\x05 \x01(\v2\x16.vidimus.v1.AttributesR\x05state\"\xd6\x03\n" +
+	"\x05state\x18\x05 \x01(\v2\x16.vidimus.v1.AttributesR\x05state\"\x8a\x04\n" +
 	"\fStartRequest\x12\x12\n" +
 	"\x04cell\x18\x01 \x01(\tR\x04cell\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
@@ -2003,7 +2013,8 @@ const file_vidimus_v1_session_proto_rawDesc = "" +
 	" \x01(\v2\x16.vidimus.v1.AttributesR\x05state\x12;\n" +
 	"\rsubject_state\x18\v \x01(\v2\x16.vidimus.v1.AttributesR\fsubjectState\x12-\n" +
 	"\x04idle\x18\f \x01(\v2\x19.google.protobuf.DurationR\x04idle\x125\n" +
-	"\babsolute\x18\r \x01(\v2\x19.google.protobuf.DurationR\babsolute\"Z\n" +
+	"\babsolute\x18\r \x01(\v2\x19.google.protobuf.DurationR\babsolute\x122\n" +
+	"\x06proved\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x06proved\"Z\n" +
 	"\rStartResponse\x121\n" +
 	"\asession\x18\x01 \x01(\v2\x17.vidimus.v1.SessionInfoR\asession\x12\x16\n" +
 	"\x06handle\x18\x02 \x01(\tR\x06handle\"<\n" +
@@ -2177,48 +2188,49 @@ var file_vidimus_v1_session_proto_depIdxs = []int32{
 	0,  // 14: vidimus.v1.StartRequest.subject_state:type_name -> vidimus.v1.Attributes
 	29, // 15: vidimus.v1.StartRequest.idle:type_name -> google.protobuf.Duration
 	29, // 16: vidimus.v1.StartRequest.absolute:type_name -> google.protobuf.Duration
-	2,  // 17: vidimus.v1.StartResponse.session:type_name -> vidimus.v1.SessionInfo
-	2,  // 18: vidimus.v1.ListSessionsResponse.sessions:type_name -> vidimus.v1.SessionInfo
-	12, // 19: vidimus.v1.ChangeSessionRequest.change:type_name -> vidimus.v1.AttributeChange
-	0,  // 20: vidimus.v1.AttributeChange.set:type_name -> vidimus.v1.Attributes
-	12, // 21: vidimus.v1.ChangeSubjectRequest.change:type_name -> vidimus.v1.AttributeChange
-	28, // 22: vidimus.v1.StepUpRequest.auth_time:type_name -> google.protobuf.Timestamp
-	22, // 23: vidimus.v1.HistoryResponse.entries:type_name -> vidimus.v1.HistoryEntry
-	28, // 24: vidimus.v1.HistoryEntry.time:type_name -> google.protobuf.Timestamp
-	0,  // 25: vidimus.v1.HistoryEntry.detail:type_name -> vidimus.v1.Attributes
-	5,  // 26: vidimus.v1.SessionService.Start:input_type -> vidimus.v1.StartRequest
-	7,  // 27: vidimus.v1.SessionService.Resolve:input_type -> vidimus.v1.ResolveRequest
-	8,  // 28: vidimus.v1.SessionService.GetSession:input_type -> vidimus.v1.GetSessionRequest
-	9,  // 29: vidimus.v1.SessionService.ListSessions:input_type -> vidimus.v1.ListSessionsRequest
-	11, // 30: vidimus.v1.SessionService.ChangeSession:input_type -> vidimus.v1.ChangeSessionRequest
-	13, // 31: vidimus.v1.SessionService.GetSubject:input_type -> vidimus.v1.GetSubjectRequest
-	14, // 32: vidimus.v1.SessionService.ChangeSubject:input_type -> vidimus.v1.ChangeSubjectRequest
-	15, // 33: vidimus.v1.SessionService.StepUp:input_type -> vidimus.v1.StepUpRequest
-	16, // 34: vidimus.v1.SessionService.Rotate:input_type -> vidimus.v1.RotateRequest
-	17, // 35: vidimus.v1.SessionService.End:input_type -> vidimus.v1.EndRequest
-	18, // 36: vidimus.v1.SessionService.Revoke:input_type -> vidimus.v1.RevokeRequest
-	20, // 37: vidimus.v1.SessionService.History:input_type -> vidimus.v1.HistoryRequest
-	23, // 38: vidimus.v1.SessionService.RotateKey:input_type -> vidimus.v1.RotateKeyRequest
-	25, // 39: vidimus.v1.SessionService.WithdrawKey:input_type -> vidimus.v1.WithdrawKeyRequest
-	6,  // 40: vidimus.v1.SessionService.Start:output_type -> vidimus.v1.StartResponse
-	6,  // 41: vidimus.v1.SessionService.Resolve:output_type -> vidimus.v1.StartResponse
-	2,  // 42: vidimus.v1.SessionService.GetSession:output_type -> vidimus.v1.SessionInfo
-	10, // 43: vidimus.v1.SessionService.ListSessions:output_type -> vidimus.v1.ListSessionsResponse
-	2,  // 44: vidimus.v1.SessionService.ChangeSession:output_type -> vidimus.v1.SessionInfo
-	4,  // 45: vidimus.v1.SessionService.GetSubject:output_type -> vidimus.v1.SubjectInfo
-	4,  // 46: vidimus.v1.SessionService.ChangeSubject:output_type -> vidimus.v1.SubjectInfo
-	6,  // 47: vidimus.v1.SessionService.StepUp:output_type -> vidimus.v1.StartResponse
-	6,  // 48: vidimus.v1.SessionService.Rotate:output_type -> vidimus.v1.StartResponse
-	2,  // 49: vidimus.v1.SessionService.End:output_type -> vidimus.v1.SessionInfo
-	19, // 50: vidimus.v1.SessionService.Revoke:output_type -> vidimus.v1.RevokeResponse
-	21, // 51: vidimus.v1.SessionService.History:output_type -> vidimus.v1.HistoryResponse
-	24, // 52: vidimus.v1.SessionService.RotateKey:output_type -> vidimus.v1.RotateKeyResponse
-	26, // 53: vidimus.v1.SessionService.WithdrawKey:output_type -> vidimus.v1.WithdrawKeyResponse
-	40, // [40:54] is the sub-list for method output_type
-	26, // [26:40] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	28, // 17: vidimus.v1.StartRequest.proved:type_name -> google.protobuf.Timestamp
+	2,  // 18: vidimus.v1.StartResponse.session:type_name -> vidimus.v1.SessionInfo
+	2,  // 19: vidimus.v1.ListSessionsResponse.sessions:type_name -> vidimus.v1.SessionInfo
+	12, // 20: vidimus.v1.ChangeSessionRequest.change:type_name -> vidimus.v1.AttributeChange
+	0,  // 21: vidimus.v1.AttributeChange.set:type_name -> vidimus.v1.Attributes
+	12, // 22: vidimus.v1.ChangeSubjectRequest.change:type_name -> vidimus.v1.AttributeChange
+	28, // 23: vidimus.v1.StepUpRequest.auth_time:type_name -> google.protobuf.Timestamp
+	22, // 24: vidimus.v1.HistoryResponse.entries:type_name -> vidimus.v1.HistoryEntry
+	28, // 25: vidimus.v1.HistoryEntry.time:type_name -> google.protobuf.Timestamp
+	0,  // 26: vidimus.v1.HistoryEntry.detail:type_name -> vidimus.v1.Attributes
+	5,  // 27: vidimus.v1.SessionService.Start:input_type -> vidimus.v1.StartRequest
+	7,  // 28: vidimus.v1.SessionService.Resolve:input_type -> vidimus.v1.ResolveRequest
+	8,  // 29: vidimus.v1.SessionService.GetSession:input_type -> vidimus.v1.GetSessionRequest
+	9,  // 30: vidimus.v1.SessionService.ListSessions:input_type -> vidimus.v1.ListSessionsRequest
+	11, // 31: vidimus.v1.SessionService.ChangeSession:input_type -> vidimus.v1.ChangeSessionRequest
+	13, // 32: vidimus.v1.SessionService.GetSubject:input_type -> vidimus.v1.GetSubjectRequest
+	14, // 33: vidimus.v1.SessionService.ChangeSubject:input_type -> vidimus.v1.ChangeSubjectRequest
+	15, // 34: vidimus.v1.SessionService.StepUp:input_type -> vidimus.v1.StepUpRequest
+	16, // 35: vidimus.v1.SessionService.Rotate:input_type -> vidimus.v1.RotateRequest
+	17, // 36: vidimus.v1.SessionService.End:input_type -> vidimus.v1.EndRequest
+	18, // 37: vidimus.v1.SessionService.Revoke:input_type -> vidimus.v1.RevokeRequest
+	20, // 38: vidimus.v1.SessionService.History:input_type -> vidimus.v1.HistoryRequest
+	23, // 39: vidimus.v1.SessionService.RotateKey:input_type -> vidimus.v1.RotateKeyRequest
+	25, // 40: vidimus.v1.SessionService.WithdrawKey:input_type -> vidimus.v1.WithdrawKeyRequest
+	6,  // 41: vidimus.v1.SessionService.Start:output_type -> vidimus.v1.StartResponse
+	6,  // 42: vidimus.v1.SessionService.Resolve:output_type -> vidimus.v1.StartResponse
+	2,  // 43: vidimus.v1.SessionService.GetSession:output_type -> vidimus.v1.SessionInfo
+	10, // 44: vidimus.v1.SessionService.ListSessions:output_type -> vidimus.v1.ListSessionsResponse
+	2,  // 45: vidimus.v1.SessionService.ChangeSession:output_type -> vidimus.v1.SessionInfo
+	4,  // 46: vidimus.v1.SessionService.GetSubject:output_type -> vidimus.v1.SubjectInfo
+	4,  // 47: vidimus.v1.SessionService.ChangeSubject:output_type -> vidimus.v1.SubjectInfo
+	6,  // 48: vidimus.v1.SessionService.StepUp:output_type -> vidimus.v1.StartResponse
+	6,  // 49: vidimus.v1.SessionService.Rotate:output_type -> vidimus.v1.StartResponse
+	2,  // 50: vidimus.v1.SessionService.End:output_type -> vidimus.v1.SessionInfo
+	19, // 51: vidimus.v1.SessionService.Revoke:output_type -> vidimus.v1.RevokeResponse
+	21, // 52: vidimus.v1.SessionService.History:output_type -> vidimus.v1.HistoryResponse
+	24, // 53: vidimus.v1.SessionService.RotateKey:output_type -> vidimus.v1.RotateKeyResponse
+	26, // 54: vidimus.v1.SessionService.WithdrawKey:output_type -> vidimus.v1.WithdrawKeyResponse
+	41, // [41:55] is the sub-list for method output_type
+	27, // [27:41] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_vidimus_v1_session_proto_init() }

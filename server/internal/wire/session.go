@@ -171,7 +171,7 @@ func ToAttributes(field string, m *pb.Attributes) (session.State, error) {
 func Start(cell string, s *session.Start) (*pb.StartRequest, error) {
 	m := &pb.StartRequest{
 		Cell: cell, Id: id(s.ID), Tenant: s.Tenant, Subject: s.Subject, Device: device(s.Device), Acr: s.ACR, Amr: s.AMR,
-		AuthTime: Time(s.AuthTime), Scopes: s.Scopes,
+		AuthTime: Time(s.AuthTime), Scopes: s.Scopes, Proved: Time(s.Proved),
 	}
 	if s.Idle != 0 {
 		m.Idle = durationpb.New(s.Idle)
@@ -206,6 +206,9 @@ func ToStart(m *pb.StartRequest) (s session.Start, err error) {
 		return s, err
 	}
 	if s.AuthTime, err = ToTime("auth_time", m.GetAuthTime()); err != nil {
+		return s, err
+	}
+	if s.Proved, err = ToTime("proved", m.GetProved()); err != nil {
 		return s, err
 	}
 	if s.State, err = ToAttributes("state", m.GetState()); err != nil {

@@ -68,7 +68,7 @@ func TestSessionsComeBackAsTheyWent(t *testing.T) {
 	start := session.Start{
 		ID: journal.ID{1, 2}, Tenant: "acme", Subject: "u", Device: session.Device{Name: "n"}, ACR: "1",
 		AMR: []string{"otp"}, AuthTime: at, Scopes: []string{"s"}, State: plain, SubjectState: state, Idle: time.Second,
-		Absolute: time.Hour,
+		Absolute: time.Hour, Proved: at,
 	}
 	sm, err := wire.Start("main", &start)
 	gotStart, err := wire.ToStart(carried(t, sm, err))
