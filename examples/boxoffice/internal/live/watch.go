@@ -7,6 +7,7 @@ package live
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"net/http"
 	"strings"
@@ -127,7 +128,7 @@ type belief struct {
 	Connected   bool        `json:"connected"`
 	StalenessMS int64       `json:"staleness_ms"` // -1 for unknown
 	Through     string      `json:"through"`
-	Changes     int64       `json:"changes"`
+	Floors      string      `json:"floors"`
 	Gaps        int64       `json:"gaps"`
 	Resyncs     int64       `json:"resyncs"`
 	Refused     string      `json:"refused"`
@@ -149,7 +150,7 @@ type routeMood struct {
 func (w *Watch) belief() belief {
 	s := w.client.Status()
 	b := belief{
-		Name: w.name, Connected: s.Connected, StalenessMS: -1, Through: s.Through.String(), Changes: s.Changes,
+		Name: w.name, Connected: s.Connected, StalenessMS: -1, Through: s.Through.String(), Floors: floors(w.client.View()),
 		Gaps: s.Gaps, Resyncs: s.Resyncs, CanPause: w.valve != nil, PauseMS: PauseFor.Milliseconds(),
 	}
 	if s.Staleness != passport.Unknown {
@@ -165,6 +166,12 @@ func (w *Watch) belief() belief {
 	b.Verdicts = append([]verdict{}, w.mu.last...)
 	b.Refused = of(w.mu.refused, w.mu.count)
 	return b
+}
+
+// floors says what a view remembers.
+func floors(v *heartbeat.View) string {
+	base, count := v.Floors()
+	return fmt.Sprintf("%d above %d", count, base)
 }
 
 // moods says how routes would decide at a staleness.

@@ -300,7 +300,7 @@ function drawVerifier(e, v) {
     text(tag, r.now);
     tag.className = `tag ${r.now === "closed" ? "bad" : r.now === "open" ? "" : "warn"}`;
   });
-  const facts = { Through: v.through, "Changes heard": v.changes, "Gaps, resyncs": `${v.gaps}, ${v.resyncs}` };
+  const facts = { Through: v.through, Floors: v.floors, "Gaps, resyncs": `${v.gaps}, ${v.resyncs}` };
   if (v.verdicts.length) facts["Passports refused"] = v.refused;
   keyed(e.querySelector(".facts"), Object.entries(facts).flatMap(([k, x]) => [{ k, t: "dt", x: k }, { k: `${k}=`, t: "dd", x }]),
     (f) => f.k, (f) => el(f.t), (f, { x }) => text(f, x));
