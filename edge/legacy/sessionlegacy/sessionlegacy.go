@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sessionlegacy imports legacy cookies into package session, for an edge that runs in the authority's process.
+// Package sessionlegacy imports legacy cookies into package session, in the authority's process or from another node.
 //
 // A session that stands for a cookie has an id that is computed from the cookie's, and its stream is never deleted. So
 // the journal remembers for good what was imported, and a cookie that comes again after a logout finds a session that
@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"example.com/vidimus/edge/legacy"
@@ -23,16 +24,28 @@ import (
 // made so much earlier when it is compared with a revocation.
 const Skew = time.Minute
 
-// Journal is a [legacy.Journal] on sessions of the journal. Goroutines may share it.
-type Journal struct {
-	sessions *session.Sessions
-	log      *journal.Log
+// Sessions is what the import needs of sessions: session.Sessions in this process, or remote.Sessions of another node,
+// whose token has the right "session" on every tenant that cookies are of.
+type Sessions interface {
+	Start(ctx context.Context, st session.Start) (session.Started, error)
+	Get(ctx context.Context, id string) (session.Session, error)
+	Subject(ctx context.Context, tenant, subject string) (session.Subject, error)
 }
 
-// New returns the journal for the sessions of a cell, and for the log of that cell.
-func New(sessions *session.Sessions, log *journal.Log) *Journal {
-	return &Journal{sessions, log}
+// Log is what a comparison needs of the journal: journal.Log, or remote.Log of another node.
+type Log interface {
+	ReadStream(ctx context.Context, s journal.Stream, o *journal.StreamOptions) iter.Seq2[journal.Event, error]
 }
+
+// Journal is a [legacy.Journal] on sessions. Goroutines may share it.
+type Journal struct {
+	sessions Sessions
+	log      Log
+}
+
+// New returns the journal for the sessions of a cell. The log of that cell says when a subject changed; nil leaves that
+// unknown.
+func New(sessions Sessions, log Log) *Journal { return &Journal{sessions, log} }
 
 // Find returns the state that a subject's sessions share, and when it changed last.
 func (j *Journal) Find(ctx context.Context, tenant, subject string) (legacy.Known, error) {
@@ -41,6 +54,9 @@ func (j *Journal) Find(ctx context.Context, tenant, subject string) (legacy.Know
 		return legacy.Known{}, unfit(err)
 	}
 	known := legacy.Known{Found: true, State: of.State}
+	if j.log == nil {
+		return known, nil
+	}
 	stream := journal.Stream("subject-" + passport.SubjectKey(tenant, subject))
 	// Revocations stand in that stream as well. So many of them hide when the state changed, and that stays unknown.
 	newest := &journal.StreamOptions{Backwards: true, Limit: 10}
@@ -58,9 +74,9 @@ func (j *Journal) Find(ctx context.Context, tenant, subject string) (legacy.Know
 
 // Start starts the session of a sign-in, or finds the one that was started for it.
 func (j *Journal) Start(ctx context.Context, s legacy.SignIn) (string, error) {
-	made := s.Issued
+	made, proved := s.Issued, s.Issued.Add(-Skew)
 	if made.IsZero() {
-		made = time.Unix(0, 0) // nobody knows: any revocation may have come after it
+		made, proved = time.Unix(0, 0), time.Unix(0, 0) // nobody knows: any revocation may have come after it
 	}
 	begun, err := j.sessions.Start(ctx, session.Start{
 		ID:     journal.ID(s.Key[:16]),
@@ -68,7 +84,7 @@ func (j *Journal) Start(ctx context.Context, s legacy.SignIn) (string, error) {
 		Device: session.Device{UserAgent: s.UserAgent},
 		ACR:    s.ACR, AMR: s.AMR, AuthTime: made,
 		State: s.State, SubjectState: s.SubjectState,
-		Proved: made.Add(-Skew),
+		Proved: proved,
 	})
 	if err != nil {
 		return "", unfit(err)

@@ -292,4 +292,8 @@ func TestTheJournalSaysWhatItKnowsOfASubject(t *testing.T) {
 	if got.Changed.Before(before) || got.Changed.After(time.Now()) {
 		t.Errorf("changed at %v, want just now", got.Changed)
 	}
+	got, err = sessionlegacy.New(s.Sessions, nil).Find(t.Context(), "acme", "ada")
+	if err != nil || !got.Found || !got.Changed.IsZero() {
+		t.Errorf("without a log: got %+v, %v", got, err)
+	}
 }
