@@ -18,7 +18,9 @@ import (
 	"example.com/vidimus/cmd/vidimus/internal/eventlog"
 	"example.com/vidimus/cmd/vidimus/internal/screen"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/passport"
 	"example.com/vidimus/server/remote"
+	"example.com/vidimus/session"
 )
 
 // Exit codes. They are part of the interface; see the comment of the command.
@@ -57,6 +59,12 @@ func classes() []class {
 		{journal.ErrFenced, "fenced", exitConflict},
 		{journal.ErrIDReused, "id_reused", exitConflict},
 		{journal.ErrNotFound, "not_found", exitNotFound},
+		{passport.ErrNoSession, "no_session", exitNotFound},
+		{session.ErrEnded, "ended", exitConflict},
+		{session.ErrTooMany, "too_many", exitConflict},
+		{passport.ErrScope, "scope", exitRefused},
+		{passport.ErrRevoked, "revoked", exitRefused},
+		{passport.ErrUnavailable, "unavailable", exitRetry},
 		{os.ErrNotExist, "not_found", exitNotFound},
 		{journal.ErrLocked, "locked", exitRetry},
 		{journal.ErrUnavailable, "unavailable", exitRetry},

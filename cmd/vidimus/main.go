@@ -45,6 +45,9 @@ type grammar struct {
 	Journal    journalCmd    `cmd:"" help:"Read and write a journal."`
 	Lease      leaseCmd      `cmd:"" help:"See who owns what, and take it away."`
 	Token      tokenCmd      `cmd:"" help:"Let programs and people in."`
+	Session    sessionCmd    `cmd:"" help:"See who is signed in, change their state, and sign them out."`
+	Passport   passportCmd   `cmd:"" help:"Read and verify passports, and keep their keys."`
+	Edge       edgeCmd       `cmd:"" help:"Stand between browsers and a service: a cookie comes in, a passport goes out."`
 	Schema     schemaCmd     `cmd:"" help:"Guard the contracts of events."`
 	Version    versionCmd    `cmd:"" help:"Say what this program is."`
 	Completion completionCmd `cmd:"" help:"Write the script that completes commands in a shell."`

@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": start, "line": line, "end": end, "request": request, "sql": sql, "fifo": fifo,
+			"start": start, "line": line, "end": end, "request": request, "get": get, "sql": sql, "fifo": fifo,
 			"generate": generate,
 			"postgres": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Setenv("PGURL", pgtest.Open(t))
@@ -152,6 +152,37 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if ok := r.StatusCode == http.StatusOK; ok == neg {
 		ts.Fatalf("%s answers %s", args[0], r.Status)
+	}
+}
+
+// get STATUS URL [NAME:VALUE...] sends a GET request with headers and waits until it is answered with a status; then it
+// shows head and body of the answer. A value that names a file stands for what is in it.
+func get(ts *testscript.TestScript, _ bool, args []string) {
+	const tries = 200
+	for try := 1; ; try++ {
+		r, err := http.NewRequest(http.MethodGet, args[1], nil)
+		ts.Check(err)
+		for _, header := range args[2:] {
+			name, value, _ := strings.Cut(header, ":")
+			before, file, ok := strings.Cut(value, "@")
+			if ok {
+				value = before + strings.TrimSpace(ts.ReadFile(file))
+			}
+			r.Header.Set(name, value)
+		}
+		res, err := http.DefaultTransport.RoundTrip(r)
+		ts.Check(err)
+		got := strconv.Itoa(res.StatusCode)
+		if got == args[0] || try == tries {
+			ts.Check(res.Write(ts.Stdout()))
+		}
+		ts.Check(res.Body.Close())
+		if got == args[0] {
+			return
+		}
+		if try == tries {
+			ts.Fatalf("%s answers %s, want %s", args[1], res.Status, args[0])
+		}
 	}
 }
 

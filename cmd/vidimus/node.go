@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -29,12 +30,16 @@ const drainMax = 10 * time.Second
 type devCmd struct {
 	Data   string `default:"vidimus-data" placeholder:"DIR" help:"Directory of the journal; it is made when there is none."`
 	Listen string `default:"127.0.0.1:7420" placeholder:"ADDR" help:"Where to listen; port 0 takes a free one."`
+
+	authorityFlags
+	SealKey string `name:"seal-key" placeholder:"FILE" help:"Key that signing keys are sealed with; without it seal.key in the directory, which is made when there is none."`
 }
 
 // Help is shown by --help.
 func (c *devCmd) Help() string {
 	return `The node keeps its journal in one SQLite file, has one cell named main, and lets every program on this machine in
-without a token, and nobody else. Ctrl-C ends it.`
+without a token, and nobody else. It is an authority for the trust domain "dev", whose passports carry name and limit
+of a subject and theme of a session, and allow "read write", unless the flags say otherwise. Ctrl-C ends it.`
 }
 
 // Run runs the node until it is interrupted.
@@ -43,7 +48,17 @@ func (c *devCmd) Run(ctx context.Context, a *app) error {
 		return usage("--data", "%v; name a directory that can be made", err)
 	}
 	n := node{app: a, db: filepath.Join(c.Data, "main.db"), cell: cell.DefaultName, listen: c.Listen, open: true}
-	return n.run(ctx, func(url string) error { return a.welcome(url, n.db) })
+	n.authority = authorityConfig{
+		authorityFlags: c.authorityFlags, sealKey: cmp.Or(c.SealKey, filepath.Join(c.Data, sealName)),
+		create: c.SealKey == "", public: devPublic(),
+	}
+	n.authority.TrustDomain = cmp.Or(c.TrustDomain, "dev")
+	if len(c.Scope) == 0 {
+		n.authority.Scope = []string{"read", "write"}
+	}
+	return n.run(ctx, func(url string) error {
+		return a.welcome(url, n.db, cmp.Or(c.Issuer, url), n.authority.TrustDomain)
+	})
 }
 
 type serveCmd struct {
@@ -55,6 +70,9 @@ type serveCmd struct {
 	Open    bool   `help:"Let every program on this machine in without a token; only on a loopback address."`
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"Private key in PEM; with --tls-cert."`
+
+	authorityFlags
+	SealKey string `name:"seal-key" placeholder:"FILE" help:"Key that signing keys are sealed with. With it the node is an authority: it keeps sessions and mints passports."`
 }
 
 // Help is shown by --help.
@@ -67,7 +85,9 @@ Examples:
 
     vidimus token create admin --right admin --db state.db
     vidimus serve --db state.db --listen 0.0.0.0:7420 --tls-cert node.crt --tls-key node.key
-    vidimus serve --db postgres://vidimus@db.internal/vidimus`
+    vidimus serve --db postgres://vidimus@db.internal/vidimus
+    vidimus passport seal-key seal.key
+    vidimus serve --db state.db --seal-key seal.key --issuer https://id.example --trust-domain shop.example --scope shop.use`
 }
 
 // Run runs the node until it is interrupted.
@@ -87,9 +107,10 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		}
 		n.tls = &tls.Config{Certificates: []tls.Certificate{pair}}
 	}
+	n.authority = authorityConfig{authorityFlags: c.authorityFlags, sealKey: c.SealKey}
 	return n.run(ctx, func(url string) error {
 		if a.json {
-			return a.object(nodeAnswer{url, withoutPassword(db)})
+			return a.object(nodeAnswer{url, withoutPassword(db), cmp.Or(n.authority.Issuer, url), n.authority.TrustDomain})
 		}
 		return a.tell("serving %s", url)
 	})
@@ -97,8 +118,10 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 
 // nodeAnswer is what a node says with --json once it can be reached.
 type nodeAnswer struct {
-	URL string `json:"url"`
-	DB  string `json:"db"`
+	URL         string `json:"url"`
+	DB          string `json:"db"`
+	Issuer      string `json:"issuer,omitempty"`
+	TrustDomain string `json:"trust_domain,omitempty"`
 }
 
 // withoutPassword returns what may be shown of a path or URL.
@@ -119,10 +142,15 @@ type node struct {
 	listen string
 	open   bool
 	tls    *tls.Config
+
+	authority authorityConfig
 }
 
 // run opens everything, calls ready with the node's address, and works until ctx ends.
 func (n *node) run(ctx context.Context, ready func(address string) error) (err error) {
+	if err := n.authority.settle(); err != nil {
+		return err
+	}
 	log, err := openDB(ctx, n.db, n.schema, true)
 	if err != nil {
 		return err
@@ -137,6 +165,9 @@ func (n *node) run(ctx context.Context, ready func(address string) error) (err e
 		return listenUsage(err)
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
+	if err := n.addAuthority(ctx, v); err != nil {
+		return err
+	}
 	if !isPostgres(n.db) {
 		leave, err := leaveAddress(n.db, v.URL())
 		if err != nil {
@@ -178,9 +209,9 @@ func (a *app) logger() *slog.Logger {
 }
 
 // welcome says how to try the node out. Every line of it works as it stands.
-func (a *app) welcome(url, db string) error {
+func (a *app) welcome(url, db, issuer, audience string) error {
 	if a.json {
-		return a.object(nodeAnswer{url, db})
+		return a.object(nodeAnswer{url, db, issuer, audience})
 	}
 	append1 := `{"appends": [{"stream": "order-7", "events": [{"type": "order.placed", "json": {"total": 42}}]}]}`
 	lines := []string{
@@ -188,6 +219,8 @@ func (a *app) welcome(url, db string) error {
 		"",
 		"  address  " + a.style.Name(url),
 		"  journal  " + screen.Printable(db),
+		"  issuer   " + screen.Printable(issuer) + " of passports for " + screen.Printable(audience),
+		"  keys     " + url + jwksPath,
 		"",
 		"Try, in another terminal:",
 		"",
@@ -200,6 +233,12 @@ func (a *app) welcome(url, db string) error {
 		"  " + a.program + " journal read --stream order-7",
 		"  " + a.program + " journal follow",
 		"  " + a.program + " lease list",
+		"",
+		"  HANDLE=$(" + a.program + " session start u-42 --subject-set limit=500)",
+		"  PASSPORT=$(" + a.program + " passport mint $HANDLE --audience " + audience + ")",
+		"  " + a.program + " passport verify $PASSPORT --audience " + audience,
+		"  " + a.program + " session change --subject u-42 --set limit=250",
+		"  " + a.program + " session end $HANDLE",
 		"",
 	}
 	_, err := io.WriteString(a.out, strings.Join(lines, "\n")+"\n")

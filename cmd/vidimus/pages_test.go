@@ -66,11 +66,11 @@ func TestHelpAndWelcomeTellLinesThatWork(t *testing.T) {
 	t.Parallel()
 	var welcome bytes.Buffer
 	a := &app{program: "vidimus", out: &welcome}
-	if err := a.welcome("http://127.0.0.1:7420", "vidimus-data/main.db"); err != nil {
+	if err := a.welcome("http://127.0.0.1:7420", "vidimus-data/main.db", "http://127.0.0.1:7420", "dev"); err != nil {
 		t.Fatal(err)
 	}
-	if lines := understood(t, "welcome", welcome.String()); lines != 4 {
-		t.Errorf("welcome: found %d lines, want 4", lines)
+	if lines := understood(t, "welcome", welcome.String()); lines != 7 {
+		t.Errorf("welcome: found %d lines, want 7", lines)
 	}
 	var g grammar
 	model := newParser(&g, &app{out: io.Discard, err: io.Discard}).Model
