@@ -12,6 +12,7 @@ require (
 	github.com/ncruces/go-sqlite3 v0.35.6
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/schollz/progressbar/v3 v3.19.1
+	golang.org/x/image v0.46.0
 	golang.org/x/term v0.47.0
 	google.golang.org/protobuf v1.36.12
 )

@@ -43,6 +43,12 @@ var goroutines = map[string]string{
 	"timer/run.go start":                             "part of Run: the lanes that fire",
 	"cmd/vidimus/main.go untilSignal":                "waits for a signal, and ends with the returned stop",
 	"cmd/vidimus/internal/importer/importer.go Feed": "reads ahead while it writes",
+
+	"cmd/vidimus/internal/lostupdates/measure.go clicks":     "reads while it clicks; waits for the reader",
+	"cmd/vidimus/internal/lostupdates/measure.go playRound":  "the tabs of a round, which it waits for",
+	"cmd/vidimus/internal/lostupdates/measure.go playLogout": "the tabs at work while it signs out; waits for them",
+	"cmd/vidimus/internal/lostupdates/shop.go listen":        "a server, which the returned stop ends",
+	"cmd/vidimus/internal/lostupdates/vidimus.go run":        "the parts of the shop, which stop waits for",
 }
 
 // find looks at one function and returns where it does the thing, or token.NoPos.

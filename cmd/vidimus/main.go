@@ -48,6 +48,7 @@ type grammar struct {
 	Session    sessionCmd    `cmd:"" help:"See who is signed in, change their state, and sign them out."`
 	Passport   passportCmd   `cmd:"" help:"Read and verify passports, and keep their keys."`
 	Edge       edgeCmd       `cmd:"" help:"Stand between browsers and a service: a cookie comes in, a passport goes out."`
+	Demo       demoCmd       `cmd:"" help:"See what goes wrong elsewhere."`
 	Schema     schemaCmd     `cmd:"" help:"Guard the contracts of events."`
 	Version    versionCmd    `cmd:"" help:"Say what this program is."`
 	Completion completionCmd `cmd:"" help:"Write the script that completes commands in a shell."`
