@@ -36,6 +36,39 @@ func TestGoldenDependencies(t *testing.T) {
 	golden(t, "testdata/deps.golden", "# Packages of others in the binary.\n"+strings.Join(packages, "\n")+"\n")
 }
 
+// travels are the rooms that know the standard library alone, so that a service which only checks passports downloads
+// nothing else; and what of ours they may stand on.
+var travels = []string{
+	"passport", "passport/header", "heartbeat", "heartbeat/presence", "internal/clock", "internal/chance",
+}
+
+func TestWhatTravelsNeedsTheStandardLibraryAlone(t *testing.T) {
+	t.Parallel()
+	module := mustReadHouse(t).module
+	arguments := []string{"list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}"}
+	for _, room := range travels {
+		arguments = append(arguments, "./"+room)
+	}
+	out, err := exec.Command("go", arguments...).Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for _, more := range travelsWith(module, strings.Fields(string(out))) {
+		t.Errorf("a room that travels needs %s: see travels in golden_test.go", more)
+	}
+	stray := []string{module + "/passport", module + "/journal", "github.com/google/uuid"}
+	if got := travelsWith(module, stray); !slices.Equal(got, stray[1:]) {
+		t.Errorf("the guard finds %q in %q", got, stray)
+	}
+}
+
+// travelsWith returns the packages that are not of rooms that travel.
+func travelsWith(module string, packages []string) []string {
+	return slices.DeleteFunc(slices.Clone(packages), func(p string) bool {
+		return slices.Contains(travels, strings.TrimPrefix(p, module+"/"))
+	})
+}
+
 func TestGoldenAPI(t *testing.T) {
 	t.Parallel()
 	h := mustReadHouse(t)
