@@ -43,12 +43,30 @@ func plain(name string) string { return strings.ReplaceAll(strings.ToLower(name)
 
 // holds reports whether a name, in whatever spelling, is guarded.
 func (g guard) holds(name string) bool {
-	if name == "" {
+	if common(name) {
 		return false
 	}
-	p := plain(name)
-	return g.names[p] || strings.HasPrefix(p, "vidimus-") || strings.HasPrefix(p, "x-forwarded-") ||
-		strings.HasPrefix(p, "x-auth-request-") || strings.HasPrefix(p, "x-envoy-")
+	var short [64]byte // most names fit, and cost no memory then
+	if len(name) > len(short) {
+		return g.plain([]byte(plain(name)))
+	}
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		case c == '_':
+			c = '-'
+		}
+		short[i] = c
+	}
+	return g.plain(short[:len(name)])
+}
+
+func (g guard) plain(p []byte) bool {
+	begins := func(with string) bool { return len(p) >= len(with) && string(p[:len(with)]) == with }
+	return g.names[string(p)] || begins("vidimus-") || begins("x-forwarded-") || begins("x-auth-request-") ||
+		begins("x-envoy-")
 }
 
 // forwarding reports the guarded headers that a proxy sets itself.
@@ -64,7 +82,7 @@ func forwarding(name string) bool {
 // clean deletes the guarded headers of a request.
 func (g guard) clean(h http.Header) {
 	for name := range h {
-		if !common(name) && g.holds(name) {
+		if g.holds(name) {
 			delete(h, name)
 		}
 	}

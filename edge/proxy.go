@@ -230,9 +230,13 @@ func (v *visit) answerPosition(h http.Header) header.Mark {
 
 // report tells the client the position, under which staleness it was decided, and its new cookie if it has one.
 func (v *visit) report(h http.Header, far header.Mark) {
-	header.SetPosition(h, far)
 	if v.held == nil {
+		header.SetPosition(h, far)
 		return
+	}
+	h[header.Position] = v.held.position
+	if far != v.held.claims.Mark {
+		header.SetPosition(h, far)
 	}
 	header.SetStaleness(h, header.Staleness{Known: true, Age: v.age, Mark: v.known, ReadOnly: v.readOnly})
 	v.setCookies(h)
