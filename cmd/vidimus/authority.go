@@ -30,7 +30,7 @@ type authorityFlags struct {
 	Public      string   `type:"existingfile" placeholder:"FILE" help:"JSON that declares the attributes which passports carry."`
 	Scope       []string `sep:"none" placeholder:"NAME" help:"What a session may do when its start says nothing else; may be repeated."`
 	Advertise   string   `placeholder:"URL" help:"Where other processes reach this very node; without it the node's address."`
-	OldSealKey  []string `name:"old-seal-key" sep:"none" type:"existingfile" placeholder:"FILE" help:"A seal key that was used before; may be repeated."`
+	OldSealKey  []string `name:"old-seal-key" sep:"none" placeholder:"FILE" help:"A seal key that was used before; may be repeated."`
 }
 
 // sealName is the file that a seal key is kept in beside a journal to try things out with.
