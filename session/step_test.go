@@ -56,8 +56,23 @@ func (s *stepping) Records(ctx context.Context, q journal.RecordQuery) ([]journa
 	return s.Store.Records(ctx, q)
 }
 
+// dying is a store that fails after some commits.
+type dying struct {
+	journal.Store
+	left int
+}
+
+func (s *dying) Commit(ctx context.Context, units []*journal.Unit) ([]journal.Outcome, error) {
+	if s.left--; s.left < 0 {
+		return nil, journal.ErrUnavailable
+	}
+	return s.Store.Commit(ctx, units)
+}
+
 // race is what two nodes have of one session, and what came of their commands.
 type race struct {
+	log        *journal.Log
+	alter      func(*session.Config)
 	slow, fast *house
 	st         session.Started
 	slowErr    error
@@ -79,7 +94,7 @@ func interleave(t *testing.T, alter func(*session.Config), slow, fast, check fun
 			slowHouse, fastHouse := open(t, journal.New(store), alter), open(t, log, alter)
 			steps := 0
 			for at := 1; ; at++ {
-				r := &race{slow: slowHouse, fast: fastHouse, ctx: context.Background()}
+				r := &race{log: log, alter: alter, slow: slowHouse, fast: fastHouse, ctx: context.Background()}
 				st, err := fastHouse.Start(r.ctx, session.Start{Tenant: "acme", Subject: fmt.Sprint("ada ", at)})
 				if err != nil {
 					t.Fatal(err)
@@ -196,6 +211,16 @@ func ends() map[string]func(*testing.T, *race) {
 	}
 	return map[string]func(*testing.T, *race){
 		"logged out": logOut,
+		"subject revoked by a node that dies then": func(t *testing.T, r *race) {
+			store := &dying{Store: r.log.Store(), left: 1000}
+			node := open(t, journal.New(store), r.alter)
+			store.left = 1
+			var err error
+			target := session.Target{Scope: heartbeat.Subject, Tenant: "acme", Subject: r.st.Subject}
+			if r.at, err = node.Revoke(r.ctx, target, "ops", ""); err != nil {
+				t.Error(err)
+			}
+		},
 		"subject revoked": revoke(func(r *race) session.Target {
 			return session.Target{Scope: heartbeat.Subject, Tenant: "acme", Subject: r.st.Subject}
 		}),
