@@ -27,9 +27,14 @@ import (
 // patience is how long a browser test waits for anything.
 const patience = 20 * time.Second
 
-// openBoxOffice builds the sample, runs it on free ports, and returns the URL of its edge. It ends with the test, and then
-// must have ended in order.
-func openBoxOffice(t *testing.T) string {
+// boxOffice is the sample as it introduces itself.
+type boxOffice struct {
+	url   string   // of the edge
+	lines []string // that it tells people to paste
+}
+
+// openBoxOffice builds the sample and runs it on free ports. It ends with the test, and then must have ended in order.
+func openBoxOffice(t *testing.T) boxOffice {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "boxoffice")
 	build := exec.Command("go", "build", "-o", program, "./examples/boxoffice")
@@ -59,25 +64,33 @@ func openBoxOffice(t *testing.T) string {
 			t.Errorf("the box office does not end: %v", <-ended)
 		}
 	})
-	url := make(chan string, 1)
+	opened := make(chan boxOffice, 1)
 	go func() {
+		var office boxOffice
 		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if fields := strings.Fields(lines.Text()); len(fields) > 1 && fields[0] == "shop" {
-				url <- fields[1]
+			line, indented := strings.CutPrefix(lines.Text(), "  ")
+			fields := strings.Fields(line)
+			switch {
+			case len(fields) > 1 && fields[0] == "shop":
+				office.url = fields[1]
+			case indented && strings.Contains(line, "curl "):
+				office.lines = append(office.lines, line)
+			case len(fields) == 0 && len(office.lines) > 0:
+				opened <- office
 			}
 		}
 		ended <- run.Wait()
 	}()
 	select {
-	case u := <-url:
-		return u
+	case office := <-opened:
+		return office
 	case err := <-ended:
 		ended <- err
 		t.Fatalf("the box office did not open: %v", err)
 	case <-time.After(patience):
 		t.Fatal("the box office did not open in time")
 	}
-	return ""
+	return boxOffice{}
 }
 
 // openBrowser runs Chromium with a fresh profile, and returns a context for its first tab.

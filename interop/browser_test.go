@@ -38,7 +38,7 @@ func choose(t *testing.T, tab context.Context, permit string) {
 }
 
 func TestTwoTabsStayInStep(t *testing.T) {
-	url := openBoxOffice(t)
+	url := openBoxOffice(t).url
 	first := openBrowser(t)
 	signIn(t, first, url+"/", "ada", "analytical-engine")
 	second := newTab(t, first)
@@ -70,7 +70,7 @@ func TestTwoTabsStayInStep(t *testing.T) {
 }
 
 func TestLivePageShowsAndRevokes(t *testing.T) {
-	url := openBoxOffice(t)
+	url := openBoxOffice(t).url
 	shop := openBrowser(t)
 	signIn(t, shop, url+"/", "ben", "kite-and-key")
 	live := newTab(t, shop)
@@ -103,7 +103,7 @@ func TestLivePageShowsAndRevokes(t *testing.T) {
 // TestPagesInPictures saves pictures for people to look at, and checks what a machine can: nothing is wider than the
 // window, and nothing is refused by the policy.
 func TestPagesInPictures(t *testing.T) {
-	url := openBoxOffice(t)
+	url := openBoxOffice(t).url
 	tab := openBrowser(t)
 	do(t, tab, chromedp.Navigate(url+"/signin"))
 	pictures := func(page string) {

@@ -171,7 +171,7 @@ func (o *Office) Run(ctx context.Context) error {
 	}
 	start(o.node.Run)
 	for _, g := range o.guests() {
-		start(g.client.Run)
+		start(g.follow)
 		if g.also != nil {
 			start(g.also)
 		}
@@ -219,9 +219,7 @@ func (o *Office) Close() error {
 		closed(o.far.Close())
 	}
 	for _, g := range o.guests() {
-		if g.listener != nil {
-			closed(g.listener.Close())
-		}
+		closed(g.close())
 	}
 	if o.node != nil {
 		closed(o.node.Close())

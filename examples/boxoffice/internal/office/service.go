@@ -6,6 +6,7 @@ package office
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,17 +21,21 @@ import (
 // guest is a service, or the edge, that knows the authority by its URL alone, as one on another machine would: it
 // fetches the keys, follows the feed, and decides on passports by itself.
 type guest struct {
-	client   *heartbeat.Client
-	verifier *passport.Verifier
-	watch    *live.Watch
-	listener net.Listener
-	serve    func(context.Context) error // works until ctx ends
-	also     func(context.Context) error // so does this, and ends after it; may be nil
+	client    *heartbeat.Client
+	verifier  *passport.Verifier
+	authority *remote.Authority
+	transport *http.Transport // of the feed
+	watch     *live.Watch
+	listener  net.Listener
+	serve     func(context.Context) error // works until ctx ends
+	also      func(context.Context) error // so does this, and ends after it; may be nil
 }
 
 // newGuest makes what a service needs to believe passports.
 func newGuest(name, authority, token string, rules map[string]passport.Rule) (*guest, error) {
-	valve := &live.Valve{Source: &heartbeat.Remote{URL: authority, Token: token}}
+	transport := &http.Transport{}
+	feed := &heartbeat.Remote{URL: authority, Token: token, HTTP: &http.Client{Transport: transport}}
+	valve := &live.Valve{Source: feed}
 	client, err := heartbeat.Open(heartbeat.Config{Sources: []heartbeat.Source{valve}})
 	if err != nil {
 		return nil, err
@@ -46,7 +51,8 @@ func newGuest(name, authority, token string, rules map[string]passport.Rule) (*g
 	if err != nil {
 		return nil, err
 	}
-	return &guest{client: client, verifier: verifier, watch: live.NewWatch(name, client, valve, rules)}, nil
+	watch := live.NewWatch(name, client, valve, rules)
+	return &guest{client: client, verifier: verifier, watch: watch, authority: ask, transport: transport}, nil
 }
 
 // listen takes an address. A port that is taken is an error that names the address.
@@ -56,6 +62,21 @@ func (g *guest) listen(address string) (err error) {
 		return fmt.Errorf("%w; choose another address, or port 0 for a free one", err)
 	}
 	return nil
+}
+
+// follow follows the feed until ctx ends.
+func (g *guest) follow(ctx context.Context) error {
+	defer g.transport.CloseIdleConnections() // or the authority would wait for them when it ends
+	return g.client.Run(ctx)
+}
+
+// close gives back what the guest took. Twice is fine.
+func (g *guest) close() error {
+	err := g.authority.Close()
+	if g.listener != nil {
+		err = errors.Join(err, g.listener.Close())
+	}
+	return err
 }
 
 // url is where the service is reached.

@@ -6,6 +6,7 @@ package office
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -118,7 +119,7 @@ func (o *Office) openEdge(context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.gate.also = beats.Run
+	o.gate.also = func(ctx context.Context) error { return errors.Join(beats.Run(ctx), o.far.Close()) }
 	o.edge, err = edge.Open(edge.Config{
 		Authority: o.sessions, View: o.gate.client.View(), Beats: beats, Cells: []string{o.node.Cell().Name()},
 		Hosts:     []string{"localhost:" + port, "127.0.0.1:" + port},
@@ -134,7 +135,9 @@ func (o *Office) openEdge(context.Context) error {
 		},
 	})
 	if err == nil {
-		o.gate.serve = func(ctx context.Context) error { return o.edge.Serve(ctx, o.gate.listener) }
+		o.gate.serve = func(ctx context.Context) error {
+			return errors.Join(o.edge.Serve(ctx, o.gate.listener), o.edge.Close()) // or the services would wait for it
+		}
 	}
 	return err
 }

@@ -13,7 +13,6 @@ import (
 	"example.com/vidimus/edge"
 	"example.com/vidimus/examples/boxoffice/internal/pages"
 	"example.com/vidimus/passport"
-	"example.com/vidimus/passport/header"
 	"example.com/vidimus/session"
 )
 
@@ -106,17 +105,12 @@ func (s *Service) signIn(w http.ResponseWriter, r *http.Request) {
 func (s *Service) signOut(w http.ResponseWriter, r *http.Request) {
 	claims, _ := passport.FromContext(r.Context())
 	end := session.Ended{Why: session.LoggedOut, By: claims.Subject}
-	ended, err := s.cfg.Sessions.End(r.Context(), claims.Session, end)
+	_, err := s.cfg.Sessions.End(r.Context(), claims.Session, end)
 	if err != nil && !errors.Is(err, session.ErrEnded) {
 		passport.Refuse(w, err)
 		return
 	}
-	if err == nil {
-		// The edge reads this before it lets the answer go: no other tab gets through from now on.
-		at := passport.Mark{Log: claims.Log, Epoch: claims.Epoch, Position: int64(ended.Position)}
-		header.SetEffect(w.Header(), header.Effect{Mark: at, Version: int64(ended.Version)})
-	}
-	edge.ClearHandle(w)
+	edge.ClearHandle(w) // the edge forgets the handle before it lets the answer go: no other tab gets through either
 	http.Redirect(w, r, "/signin?left", http.StatusSeeOther)
 }
 
