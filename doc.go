@@ -20,6 +20,12 @@
 // Package cell puts these together. A cell is one journal, its leases, its timers, and the nodes that share its work.
 // What the work is, is given by services.
 //
+// Package entity decides commands on the newest state of a stream, and package session keeps who signed in, with what
+// state, until when. A session's state travels as a passport, from package passport: signed, short-lived, and named by
+// the position of the journal that it is a copy of. Package heartbeat tells whoever checks passports how old its
+// knowledge of changes is, as a bound that needs no clock but its own. Package edge swaps a browser's cookie for a
+// passport, in front of services that know nothing of cookies.
+//
 // Package server answers over Connect, gRPC and HTTP with JSON, to holders of tokens.
 //
 // This package wires one node of one cell: see [Open]. The command vidimus does the same from a shell.
