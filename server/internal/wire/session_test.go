@@ -164,3 +164,35 @@ func TestErrorsOfSessionsComeBackAsTheyWent(t *testing.T) {
 		t.Errorf("strangers are told %q", said.Message())
 	}
 }
+
+func FuzzAttributes(f *testing.F) {
+	for _, text := range []string{
+		`{}`, `{"limit":500,"big":9007199254740993}`, `{"a":1,"a":2}`, `{"a":{"b":[1,null]}} `, `[1]`, `{"a":1`, `{} {}`, ``,
+		`{"\u0061":1,"a":2}`, "{\"a\":\"\xff\"}",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		state, err := wire.ToAttributes("state", &pb.Attributes{Data: text})
+		if err != nil {
+			if !errors.Is(err, journal.ErrInvalid) {
+				t.Errorf("%q is refused with %v, want invalid", text, err)
+			}
+			return
+		}
+		var want map[string]json.RawMessage
+		if len(text) > 0 {
+			if err := json.Unmarshal(text, &want); err != nil || len(want) != len(state) {
+				t.Errorf("%q was read as %v, but is %v, %v", text, state, want, err)
+			}
+		}
+		m, err := wire.Attributes(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := wire.ToAttributes("state", m)
+		if err != nil || len(again) != len(state) {
+			t.Errorf("%q came back as %v, %v", text, again, err)
+		}
+	})
+}
