@@ -24,8 +24,10 @@ func wrk(b *testing.B, url string, header http.Header, length time.Duration) (pe
 	if err != nil {
 		b.Fatal("wrk is missing; on Debian: apt-get install wrk")
 	}
-	args := []string{"--threads", "1", "--connections", strconv.Itoa(wrkConnections), "--duration",
-		strconv.Itoa(max(1, int(length.Seconds()))) + "s"}
+	args := []string{
+		"--threads", "1", "--connections", strconv.Itoa(wrkConnections), "--duration",
+		strconv.Itoa(max(1, int(length.Seconds()))) + "s",
+	}
 	for name, values := range header {
 		for _, value := range values {
 			args = append(args, "--header", name+": "+value)
