@@ -76,36 +76,39 @@ func newTransport(clear bool, timeout time.Duration) *http.Transport {
 // carrier sends a request through the transport of its route.
 type carrier struct{ edge *Edge }
 
-// RoundTrip sends a request. If the service answers that the passport is superseded, it gets a new one, once, and
-// the same request again, as long as its body is at hand.
+// roundsOfCarry is how often a request is sent at most while the state changes faster than passports arrive.
+const roundsOfCarry = 4
+
+// RoundTrip sends a request. If the service answers that the passport is superseded, it gets a new one and the same
+// request again, as long as its body is at hand, and a few times at most.
 func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) {
 	v := visitOf(r.Context())
 	res, err := v.route.carrier.RoundTrip(r)
-	if err != nil || res.StatusCode != http.StatusUnauthorized || v.held == nil || !superseded(res.Header) {
-		return res, err
+	for round := 1; round < roundsOfCarry; round++ {
+		if err != nil || res.StatusCode != http.StatusUnauthorized || v.held == nil || !superseded(res.Header) {
+			return res, err
+		}
+		body := r.Body
+		if v.body != nil {
+			body = io.NopCloser(bytes.NewReader(v.body))
+		} else if r.Body != nil && r.Body != http.NoBody {
+			return res, nil
+		}
+		fresh, failed := c.edge.mint.fetch(r.Context(), v.handle, c.edge.mint.event(), v.from)
+		if failed != nil {
+			return res, nil //nolint:nilerr // the service's own answer is the one to give
+		}
+		_, _ = io.CopyN(io.Discard, res.Body, discardMax)
+		_ = res.Body.Close()
+		v.held, v.age, v.known = fresh, clock.Since(fresh.asked), fresh.claims.Mark
+		again := *r
+		again.Body = body
+		again.Header = r.Header.Clone()
+		delete(again.Header, header.Position)
+		fresh.set(again.Header)
+		res, err = v.route.carrier.RoundTrip(&again)
 	}
-	body, again := r.Body, false
-	if v.body != nil {
-		body, again = io.NopCloser(bytes.NewReader(v.body)), true
-	} else if r.Body == nil || r.Body == http.NoBody {
-		again = true
-	}
-	if !again {
-		return res, nil
-	}
-	fresh, err := c.edge.mint.fetch(r.Context(), v.handle, c.edge.mint.event(), v.from)
-	if err != nil {
-		return res, nil //nolint:nilerr // the service's own answer is the one to give
-	}
-	_, _ = io.CopyN(io.Discard, res.Body, discardMax)
-	_ = res.Body.Close()
-	v.held, v.age, v.known = fresh, clock.Since(fresh.asked), fresh.claims.Mark
-	second := *r
-	second.Body = body
-	second.Header = r.Header.Clone()
-	delete(second.Header, header.Position)
-	fresh.set(second.Header)
-	return v.route.carrier.RoundTrip(&second)
+	return res, err
 }
 
 // superseded reports whether a service refused a passport because it knows of a later change.

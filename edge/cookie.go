@@ -16,6 +16,9 @@ const CookieName = "__Host-vid"
 // handleMax is the longest handle that is taken for one.
 const handleMax = 160
 
+// space is what servers trim from the pairs of a cookie.
+const space = " \t\r\n"
+
 // attributes are those of the cookie, always the same.
 const attributes = "; Path=/; Secure; HttpOnly; SameSite=Lax"
 
@@ -97,9 +100,9 @@ func eachCookie(h http.Header, yield func(name, value, pair string) bool) {
 		for more := true; more; {
 			var pair string
 			pair, line, more = strings.Cut(line, ";")
-			pair = strings.Trim(pair, " \t")
+			pair = strings.Trim(pair, space)
 			name, value, _ := strings.Cut(pair, "=")
-			if pair != "" && !yield(strings.TrimRight(name, " \t"), strings.TrimLeft(value, " \t"), pair) {
+			if pair != "" && !yield(strings.TrimRight(name, space), strings.TrimLeft(value, space), pair) {
 				return
 			}
 		}
@@ -151,10 +154,10 @@ func dropCookies(h http.Header, hide func(name string) bool) (value string, foun
 		pair, _, _ := strings.Cut(line, ";")
 		name, v, _ := strings.Cut(pair, "=")
 		switch {
-		case !hide(strings.Trim(name, " \t")):
+		case !hide(strings.Trim(name, space)):
 			kept = append(kept, line)
 		case !found:
-			value, found = strings.Trim(v, " \t"), true
+			value, found = strings.Trim(v, space), true
 		}
 	}
 	if len(kept) == 0 {

@@ -531,3 +531,16 @@ func TestEveryRequestOfASessionIsABeat(t *testing.T) {
 		t.Errorf("got %v, want one beat of %s", beats, s.sessions[handle].id)
 	}
 }
+
+func TestAPassportIsNotSentNearItsEnd(t *testing.T) {
+	t.Parallel()
+	s := open(t, echo, func(c *edge.Config) { c.Routes[1].MaxStale = time.Hour })
+	handle := s.signIn("alice")
+	s.life = 2 * time.Second // less than it may be under way
+	for range 3 {
+		s.call(t, "GET", "/account/", handle).want(t, 200)
+	}
+	if s.mints() != 3 {
+		t.Errorf("the authority was asked %d times of 3", s.mints())
+	}
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Who waits for which call of the authority, and what is remembered of it.
+
+package edge
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/vidimus/passport"
+)
+
+// slow is an authority that answers when it is told to.
+type slow struct {
+	answer chan error
+	asked  int
+}
+
+func (s *slow) Mint(ctx context.Context, _ passport.Ask) (passport.Grant, error) {
+	s.asked++
+	select {
+	case err := <-s.answer:
+		return *grant(), err
+	case <-ctx.Done():
+		return passport.Grant{}, ctx.Err()
+	}
+}
+
+// slowly makes a mint with a slow authority.
+func slowly() (*mint, *slow) {
+	s := &slow{answer: make(chan error)}
+	return newMint(&Config{Authority: s, Sessions: 100}), s
+}
+
+// begin calls fetch, and returns where its outcome will be.
+func (m *mint) begin(ctx context.Context, order uint64) chan flight {
+	out := make(chan flight, 1)
+	go func() {
+		h, err := m.fetch(ctx, "h", order, netip.Addr{})
+		out <- flight{held: h, err: err}
+	}()
+	synctest.Wait()
+	return out
+}
+
+func TestWhoWantsALaterAnswerDoesNotTakeAnEarlierOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, authority := slowly()
+		first := m.begin(t.Context(), 0)
+		second := m.begin(t.Context(), 0)
+		event := m.event()
+		third := m.begin(t.Context(), event)
+		authority.answer <- nil
+		synctest.Wait()
+		if a, b := <-first, <-second; a.held != b.held || authority.asked != 2 {
+			t.Errorf("two that want any answer get two, or the authority was asked %d times", authority.asked)
+		}
+		select {
+		case f := <-third:
+			t.Fatalf("who wants one after %d gets one of %d", event, f.held.order)
+		default:
+		}
+		authority.answer <- nil
+		if f := <-third; f.held.order <= event {
+			t.Errorf("who wants one after %d gets one of %d", event, f.held.order)
+		}
+	})
+}
+
+func TestWhatWasForgottenUnderWayIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, authority := slowly()
+		early := m.begin(t.Context(), 0)
+		m.forget("h")
+		late := m.begin(t.Context(), 0)
+		authority.answer <- nil
+		if f := <-early; f.err != nil {
+			t.Error(f.err)
+		}
+		synctest.Wait()
+		if m.ready.get("h") != nil {
+			t.Error("a passport is kept that was forgotten before it came")
+		}
+		authority.answer <- passport.ErrNoSession
+		if f := <-late; !errors.Is(f.err, passport.ErrNoSession) {
+			t.Errorf("who came after the end gets %v", f.err)
+		}
+	})
+}
+
+func TestAnAnswerFromBeforeAChangeIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, authority := slowly()
+		out := m.begin(t.Context(), 0)
+		m.raise(passport.SubjectKey("", "s"))
+		authority.answer <- nil
+		synctest.Wait()
+		select {
+		case <-out:
+			t.Fatal("a passport from before the change is given")
+		default:
+		}
+		authority.answer <- nil
+		if f := <-out; f.err != nil {
+			t.Error(f.err)
+		}
+	})
+}
+
+func TestWhoGivesUpWaitingHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, authority := slowly()
+		first, giveUp := context.WithCancel(t.Context())
+		out := m.begin(first, 0)
+		second, giveUpToo := context.WithCancel(t.Context())
+		waits := m.begin(second, 0)
+		giveUpToo()
+		if f := <-waits; !errors.Is(f.err, context.Canceled) {
+			t.Errorf("who gave up gets %v", f.err)
+		}
+		third := m.begin(t.Context(), 0)
+		giveUp() // who asked goes away; the others still wait for the answer
+		authority.answer <- nil
+		if f := <-third; f.err != nil {
+			t.Error(f.err)
+		}
+		<-out
+		if len(m.flights) != 0 {
+			t.Error("a call is left over")
+		}
+	})
+}
+
+func TestAnAuthorityThatDoesNotAnswerIsLeftAloneForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, authority := slowly()
+		began := time.Now()
+		if f := <-m.begin(t.Context(), 0); !errors.Is(f.err, passport.ErrUnavailable) || time.Since(began) != mintTimeout {
+			t.Errorf("after %v: %v", time.Since(began), f.err)
+		}
+		if f := <-m.begin(t.Context(), 0); !errors.Is(f.err, passport.ErrUnavailable) || authority.asked != 1 {
+			t.Errorf("asked %d times: %v", authority.asked, f.err)
+		}
+		time.Sleep(downFor)
+		out := m.begin(t.Context(), 0)
+		authority.answer <- nil
+		if f := <-out; f.err != nil {
+			t.Error(f.err)
+		}
+	})
+}
+
+func TestAHandleWithoutASessionIsAskedAboutOnceInAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, authority := slowly()
+		for want := 1; want < 4; want++ {
+			out := m.begin(t.Context(), 0)
+			authority.answer <- passport.ErrRevoked
+			<-out
+			if f := <-m.begin(t.Context(), 0); !errors.Is(f.err, passport.ErrNoSession) || authority.asked != want {
+				t.Errorf("asked %d times, want %d: %v", authority.asked, want, f.err)
+			}
+			time.Sleep(deadFor)
+		}
+	})
+}
+
+func TestAnAnswerThatWouldDoHarmIsNone(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*passport.Grant){
+		"no token":         func(g *passport.Grant) { g.Token = "" },
+		"two lines":        func(g *passport.Grant) { g.Token = "a\r\nb" },
+		"a huge token":     func(g *passport.Grant) { g.Token = string(make([]byte, tokenMax+1)) },
+		"no handle":        func(g *passport.Grant) { g.Handle = "x; Domain=evil" },
+		"no life":          func(g *passport.Grant) { g.Claims.ExpiresAt = g.Claims.IssuedAt },
+		"good, in the end": nil,
+	} {
+		g := grant()
+		if spoil != nil {
+			spoil(g)
+		}
+		if err := checkGrant(g); (err == nil) != (spoil == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A state that changes while a request is under way.
+
+package edge_test
+
+import (
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"example.com/vidimus/passport/header"
+)
+
+func TestAStateThatChangesAgainMeanwhileIsFetchedAgain(t *testing.T) {
+	t.Parallel()
+	var s *site
+	var changes, tries atomic.Int64
+	s = open(t, func(w http.ResponseWriter, r *http.Request) {
+		tries.Add(1)
+		if changes.Add(-1) >= 0 { // another tab writes before the service looks
+			s.change("alice")
+		}
+		if s.verify(t, r.Header.Get(header.TxnToken)).SubjectVersion < s.versionNow("alice") {
+			w.Header().Set("WWW-Authenticate", `Txn-Token error="superseded"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprint(w, "good")
+	}, nil)
+	handle := s.signIn("alice")
+	for n, want := range map[int64]int{1: 200, 3: 200, 9: 401} {
+		changes.Store(n)
+		tries.Store(0)
+		s.call(t, "GET", "/account/", handle).want(t, want)
+		if got := tries.Load(); got != min(n+1, 4) {
+			t.Errorf("%d changes: the service was asked %d times", n, got)
+		}
+	}
+}
