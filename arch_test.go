@@ -63,6 +63,7 @@ var plan = []room{
 	{path: "passport/keyring", may: []string{"journal", "cell", "passport"}},
 	{path: "heartbeat", may: []string{"passport"}},
 	{path: "heartbeat/feed", may: []string{"journal", "passport", "passport/header", "heartbeat"}},
+	{path: "heartbeat/attack"}, // tests alone, in processes
 	{path: "heartbeat/presence"},
 	{path: "entity", may: []string{"journal", "journal/schema", "cell"}},
 	{

@@ -160,6 +160,9 @@ func (c *core) raise(log passport.Mark, ch *Change) error {
 }
 
 func (c *core) judge(claims *passport.Claims) error {
+	if c.at.Log == "" {
+		return nil // nothing is known, and the staleness says so
+	}
 	if !claims.SameLog(c.at) {
 		return passport.ErrForeign
 	}

@@ -106,7 +106,8 @@ func (v *View) Through() passport.Mark { return v.face.Load().at }
 func (v *View) Generation() uint64 { return v.face.Load().generation }
 
 // Judge implements [passport.View]: the worst that is known of the passport's token, session, subject, tenant and key,
-// and of all. It returns nil, [passport.ErrSuperseded], [passport.ErrRevoked] or [passport.ErrForeign].
+// and of all. It returns nil, [passport.ErrSuperseded], [passport.ErrRevoked] or [passport.ErrForeign]. Before the
+// first frame nothing is known, and it returns nil.
 func (v *View) Judge(c *passport.Claims) error {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

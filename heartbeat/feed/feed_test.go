@@ -84,12 +84,12 @@ func follow(t testing.TB, cfg heartbeat.Config) *heartbeat.Client {
 		t.Fatal(err)
 	}
 	run(t, c.Run)
-	sync(t, c)
+	synced(t, c)
 	return c
 }
 
-// sync waits until the client knows all that happened before.
-func sync(t testing.TB, c *heartbeat.Client) passport.Mark {
+// synced waits until the client knows all that happened before.
+func synced(t testing.TB, c *heartbeat.Client) passport.Mark {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -134,7 +134,7 @@ func TestClientObeysWhatWasCommittedBeforeItsSync(t *testing.T) {
 			} {
 				minted := commit(t, log, "other-1", "other.happened")
 				at := commit(t, log, "session-a", step.event)
-				if m := sync(t, c); m.Position < at {
+				if m := synced(t, c); m.Position < at {
 					t.Fatalf("synchronised up to %d, before %d", m.Position, at)
 				}
 				if err := c.View().Judge(claims(c, "session-a", minted)); !errors.Is(err, step.want) {

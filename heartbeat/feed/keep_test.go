@@ -141,7 +141,7 @@ func TestRenewedJournalBeginsANewFeed(t *testing.T) {
 		f := open(t, feed.Config{Log: log})
 		c := follow(t, heartbeat.Config{Sources: []heartbeat.Source{f}})
 		commit(t, log, "session-a", "session.changed")
-		sync(t, c)
+		synced(t, c)
 		old := claims(c, "session-a", 1)
 		if _, err := log.Renew(t.Context()); err != nil {
 			t.Fatal(err)
@@ -183,7 +183,7 @@ func TestFeedThatLostItsDatabaseVouchesForNothing(t *testing.T) {
 		f := open(t, feed.Config{Log: log})
 		c := follow(t, heartbeat.Config{Sources: []heartbeat.Source{f}})
 		at := commit(t, log, "session-a", "session.started")
-		sync(t, c)
+		synced(t, c)
 		store.off.Store(true)
 		time.Sleep(20 * time.Second)
 		if s := c.View().Staleness(); s < 19*time.Second || s == passport.Unknown {
@@ -305,7 +305,8 @@ func TestFeedOverHTTP(t *testing.T) {
 		text = append(text, lines.Text())
 	}
 	at := place(t, log, 1)
-	if len(text) != 2 || text[0] != "id: "+at.String() || !strings.HasPrefix(text[1], `data: {"log":"`+at.Log+`","ep":1,`) {
+	data := `data: {"log":"` + at.Log + `","ep":1,`
+	if len(text) != 2 || text[0] != "id: "+at.String() || !strings.HasPrefix(text[1], data) {
 		t.Errorf("the first event is %q", text)
 	}
 	for _, id := range []string{"1", "c3.7", "c3.7:-1", "c3.7:01", strings.Repeat("x", 5000)} {
