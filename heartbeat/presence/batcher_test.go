@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/vidimus/heartbeat/presence"
+	"example.com/vidimus/internal/clock"
 )
 
 // wire is a way to an owner that can fail. It remembers when each session was heard, by the ages it was sent.
@@ -34,10 +35,7 @@ func (w *wire) send(ctx context.Context, beats []presence.Beat) error {
 	for _, b := range beats {
 		w.heard[b.ID] = append(w.heard[b.ID], time.Now().Add(-b.Age))
 	}
-	if w.delay > 0 {
-		time.Sleep(w.delay)
-	}
-	return ctx.Err()
+	return clock.Sleep(ctx, w.delay)
 }
 
 func (w *wire) set(fail error) {

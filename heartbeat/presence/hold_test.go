@@ -80,17 +80,17 @@ func TestValveForgetsExactlyOneInterval(t *testing.T) {
 	t.Parallel()
 	v := valve{share: 0.2, least: 1, recent: make([]int, 30)}
 	let := map[tick]int{}
-	for now := firstTick; now < firstTick+1000; now += 1 + now%7%3 {
-		due := int(now % 11)
-		if v.pass(moment{now: now, due: due, tracked: math.MaxInt32}) {
-			let[now] = due
+	for at := firstTick; at < firstTick+1000; at += 1 + at%7%3 {
+		due := int(at % 11)
+		if v.pass(moment{now: at, due: due, tracked: math.MaxInt32}) {
+			let[at] = due
 		}
 		want := 0
-		for t := now - 29; t <= now; t++ {
+		for t := at - 29; t <= at; t++ {
 			want += let[t]
 		}
 		if v.sum != want {
-			t.Fatalf("at tick %d the valve remembers %d, want %d", now-firstTick, v.sum, want)
+			t.Fatalf("at tick %d the valve remembers %d, want %d", at-firstTick, v.sum, want)
 		}
 	}
 }
