@@ -7,7 +7,7 @@ package signin
 import (
 	"context"
 	"crypto/pbkdf2"
-	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
@@ -15,8 +15,8 @@ import (
 	"example.com/vidimus/session"
 )
 
-// iterations of PBKDF2-HMAC-SHA-256, as OWASP's Password Storage Cheat Sheet recommends.
-const iterations = 600_000
+// iterations of PBKDF2-HMAC-SHA-512, as OWASP's Password Storage Cheat Sheet recommends.
+const iterations = 220_000
 
 // longest is how long a password may be, so that nobody makes us hash a book.
 const longest = 128
@@ -35,8 +35,8 @@ type Demo struct{ Name, Password string }
 // Users returns the users of the sample.
 func Users() []User {
 	return []User{
-		{"ada", "Ada", "D7sRgxfbKSEQHGnrlOdzUg", "8iLZ3cjWUlOVjMCRIBHkaBZQ3E+ReNoTcA+fLl7v82A", state("Ada", "NJ", 300_00)},
-		{"ben", "Ben", "ATd6CSB8+zQE6P1VSYiYMg", "gK1Mc+zZ6HjVyK92riyghYQ+9tZBi9gAteHUjkNNREU", state("Ben", "PA", 150_00)},
+		{"ada", "Ada", "H3xvMpYaYqZpiIqeX579Fw", "kqhk3aOCVhgS0KtgmkDQgSOmPMYy0DL0NEKzS7I2D9Q", state("Ada", "NJ", 300_00)},
+		{"ben", "Ben", "GkDvhBKJjH5rfiMJSqeBlQ", "8mPelr2XMjzqqd0HQBLHLIud29IFv94Q2dcWJnbWbTQ", state("Ben", "PA", 150_00)},
 	}
 }
 
@@ -83,7 +83,7 @@ func (h hashes) check(ctx context.Context, id, password string) (*User, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := pbkdf2.Key(sha256.New, password, salt, iterations, len(want))
+	got, err := pbkdf2.Key(sha512.New, password, salt, iterations, len(want))
 	if err != nil || subtle.ConstantTimeCompare(got, want) != 1 || !found {
 		return nil, err
 	}

@@ -161,11 +161,13 @@ function shop() {
   }
 
   function makeHeld(s) {
+    // The line goes away when its button is pressed; the focus shall not.
+    const press = (what) => act(s.id, what).then(() => $("held-title").focus());
     const name = `${s.row.name}${s.number}, ${s.show.title}`;
     return el("li", {},
       el("span", {}, `${s.row.name}${s.number} · ${money(s.row.price)}`, el("small", {}, s.show.title)),
-      el("button", { class: "small", "aria-label": `Give back ${name}`, onclick: () => act(s.id, "release") }, "Give back"),
-      el("button", { class: "small main", "aria-label": `Buy ${name}`, onclick: () => act(s.id, "buy") }, "Buy"));
+      el("button", { class: "small", "aria-label": `Give back ${name}`, onclick: () => press("release") }, "Give back"),
+      el("button", { class: "small main", "aria-label": `Buy ${name}`, onclick: () => press("buy") }, "Buy"));
   }
 
   function drawHeld() {}
