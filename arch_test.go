@@ -66,6 +66,7 @@ var plan = []room{
 	{path: "heartbeat/attack"}, // tests alone, in processes
 	{path: "heartbeat/presence"},
 	{path: "entity", may: []string{"journal", "journal/schema", "cell"}},
+	{path: "entity/entitytest", may: []string{"entity"}},
 	{
 		path: "session", may: []string{
 			"journal", "journal/schema", "lease", "timer", "cell", "entity",
@@ -155,7 +156,7 @@ var plan = []room{
 		may: []string{
 			".", "journal", "journal/mem", "journal/sqlite", "journal/postgres", "journal/schema", "lease", "timer", "cell",
 			"entity", "session", "passport", "passport/header", "passport/keyring", "heartbeat", "heartbeat/feed",
-			"heartbeat/presence", "edge", "edge/legacy", "edge/extauthz", "server/authority",
+			"heartbeat/presence", "edge", "edge/legacy", "edge/legacy/sessionlegacy", "edge/extauthz", "server/authority",
 			"server", "server/remote", "server/token", "server/vidimusv1", "server/vidimusv1/...",
 			"cmd/vidimus/internal/...", "cmd/vidimus/internal/bulk",
 		},
@@ -167,7 +168,7 @@ var plan = []room{
 }
 
 // kits are open to the tests of every room.
-var kits = []string{"internal/pgtest", "journal/mem", "journal/journaltest", "journal/crashtest"}
+var kits = []string{"internal/pgtest", "journal/mem", "journal/journaltest", "journal/crashtest", "entity/entitytest"}
 
 // testOutside are the modules that any test may import.
 var testOutside = []string{
