@@ -255,14 +255,25 @@ func (p *Page) revokeSession(w http.ResponseWriter, r *http.Request) {
 
 // revokeSubject revokes all sessions of somebody.
 func (p *Page) revokeSubject(w http.ResponseWriter, r *http.Request) {
-	p.revoke(w, r, session.Target{Scope: heartbeat.Subject, Key: r.PathValue("key")})
+	for _, who := range p.cfg.People {
+		if passport.SubjectKey(who.Tenant, who.ID) == r.PathValue("key") {
+			p.revoke(w, r, session.Target{Scope: heartbeat.Subject, Tenant: who.Tenant, Subject: who.ID})
+			return
+		}
+	}
+	answer.Error(w, nobody())
+}
+
+// nobody is answered when there is nothing of the name.
+func nobody() error {
+	return &answer.Problem{Status: http.StatusNotFound, Title: "There is nobody of that name to revoke."}
 }
 
 func (p *Page) revoke(w http.ResponseWriter, r *http.Request, t session.Target) {
 	at, err := p.cfg.Sessions.Revoke(r.Context(), t, "live page", "revoked by hand")
 	switch {
 	case errors.Is(err, journal.ErrNotFound), errors.Is(err, passport.ErrNoSession), errors.Is(err, journal.ErrInvalid):
-		answer.Error(w, &answer.Problem{Status: http.StatusNotFound, Title: "There is nobody of that name to revoke."})
+		answer.Error(w, nobody())
 	case err != nil:
 		answer.Error(w, err)
 	default:

@@ -371,6 +371,39 @@ func TestServiceThatHearsNothingCloses(t *testing.T) {
 	until("open again", func() bool { return ada.ask("POST", "/api/seats/lyra-a3/hold", "").status == 200 })
 }
 
+func TestPagesOfOthersPressNoButtons(t *testing.T) {
+	t.Parallel()
+	at, _ := open(t, t.TempDir())
+	ada := newBrowser(t, at)
+	ada.signIn("ada", "analytical-engine")
+	key := ofAda(t, ada)
+	for _, path := range []string{
+		"/live/subjects/" + key + "/revoke", "/live/verifiers/seats/pause", "/signout", "/api/seats/lyra-a1/hold",
+		"/signin",
+	} {
+		ada.want(http.StatusForbidden, "", "POST", path, "", "Sec-Fetch-Site", "cross-site")
+		ada.want(http.StatusForbidden, "", "POST", path, "", "Origin", "https://evil.example")
+	}
+	ada.want(http.StatusOK, "", "GET", "/api/account", "")
+	ada.want(http.StatusNotFound, "nobody", "POST", "/live/subjects/"+strings.Repeat("x", 22)+"/revoke", "")
+	ada.want(http.StatusNotFound, "", "POST", "/live/sessions/none/revoke", "")
+	ada.want(http.StatusNotFound, "no such feed", "POST", "/live/verifiers/none/pause", "")
+
+	r, err := http.NewRequest(http.MethodGet, at+"/live/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = "rebound.example" // a name that its owner has pointed at this machine
+	res, err := ada.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("a foreign host is answered %d", res.StatusCode)
+	}
+}
+
 func TestRestartKeepsSessionsAndSeats(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
