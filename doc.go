@@ -26,7 +26,15 @@
 // knowledge of changes is, as a bound that needs no clock but its own. Package edge swaps a browser's cookie for a
 // passport, in front of services that know nothing of cookies.
 //
-// Package server answers over Connect, gRPC and HTTP with JSON, to holders of tokens.
+// Package entity decides on state that is folded from a stream, again and again until nobody was faster. On it stands
+// package session: who signed in, with what state, until when.
+//
+// State travels as a passport: short-lived, signed, and with the place in the journal that it is a copy of. Package
+// passport mints and verifies it, package heartbeat says how fresh a verifier's knowledge is, and package edge stands
+// between browsers, which hold an opaque cookie, and services, which get a passport.
+//
+// Package server answers over Connect, gRPC and HTTP with JSON, to holders of tokens; server/authority mints and judges
+// passports there, and server/remote is their client.
 //
 // This package wires one node of one cell: see [Open]. The command vidimus does the same from a shell.
 package vidimus
