@@ -159,7 +159,10 @@ func (p *patient) Read(b []byte) (int, error) {
 		_ = p.control.SetReadDeadline(now.Add(bodyIdle)) // where it cannot be set, nothing is lost but this bound
 	}
 	n, err := p.ReadCloser.Read(b)
-	if err != nil && err != io.EOF {
+	switch {
+	case err == io.EOF: // the bound is the body's: whoever answers may take longer
+		_ = p.control.SetReadDeadline(time.Time{})
+	case err != nil:
 		err = fmt.Errorf("%w: %w", errBody, err)
 	}
 	return n, err

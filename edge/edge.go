@@ -1,28 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package edge stands between browsers and services: a cookie comes in, a passport goes out.
-//
-// A browser holds an opaque handle. The edge asks the authority for a passport of the session that the handle
-// stands for, keeps it as long as the view says that it holds, and sends it to the service in the header Txn-Token.
-// It does so as a reverse proxy ([Edge.ServeHTTP]), for another proxy that asks it about each request
-// ([Edge.Auth]), or for any other that can build an [http.Request] ([Edge.Check]).
-//
-// # What an edge promises
-//
-// Nothing that a client sends is taken for what an edge, a proxy or an authority says: such headers are deleted in
-// every spelling. A path has one reading, and a path that a server could read in another way is refused.
-//
-// A passport is sent on only if nothing that it says is known to have changed, and if that was known at most the
-// route's MaxStale ago: by the view, or because the passport itself was asked for since. Else the authority is
-// asked. When nobody knows, nothing is let through but what the route says in WhenStale, and it is said.
-//
-// Whoever changes a subject's state and says so in Vidimus-Effect is never answered from before that change by this
-// edge; and by another edge neither, if the client sends the Vidimus-Position that it was answered with. A
-// session's cookie is written when a service signs somebody in, when the authority rotates the handle, and when
-// somebody signs out, and never else: an answer that is late cannot undo a sign-in or a sign-out.
-//
-// An upgraded connection, or an answer without a stated length, ends within the route's MaxStale and about a second
-// after its session, as long as the authority answers, and otherwise when its passport ends.
+// The edge: what it is made of, and the way of a request through it.
+
 package edge
 
 import (
@@ -37,6 +16,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
+	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/passport"
 )
 
@@ -51,6 +33,7 @@ type Edge struct {
 	signIn   string // SignInURL, up to where the page goes
 	mint     *mint
 	attempts *limits
+	warnings *rate.Limiter
 	replays  *replays
 	streams  streams
 	proxy    *httputil.ReverseProxy
@@ -60,6 +43,12 @@ type Edge struct {
 	running  atomic.Bool
 	draining atomic.Bool
 }
+
+// How often the log is told of requests that fail.
+const (
+	warningsEvery  rate.Limit = 1
+	warningsAtOnce            = 20
+)
 
 // Open checks the configuration and returns an edge. It returns an [InvalidError].
 func Open(c Config) (*Edge, error) {
@@ -95,6 +84,7 @@ func Open(c Config) (*Edge, error) {
 	}
 	e.mint = newMint(&c)
 	e.attempts = newLimits(c.SignIn)
+	e.warnings = rate.NewLimiter(warningsEvery, warningsAtOnce)
 	e.replays = newReplays()
 	e.proxy = e.newProxy()
 	return e, nil
@@ -231,8 +221,8 @@ func (e *Edge) Close() error {
 type Verdict struct {
 	// Status is 200 if the request may pass, and otherwise that of the answer.
 	Status int
-	// Remove are the names of the request's headers to take out before it goes on, and Request those to set then. Where
-	// the request comes from is for whoever passes it on to say: X-Forwarded-For and its like are in neither.
+	// Remove are the names of the request's headers to take out before it goes on, and Request those to set then.
+	// Where the request comes from is for whoever passes it on to say: X-Forwarded-For and its like are in neither.
 	Remove  []string
 	Request http.Header
 	// Response are the headers of the answer: to add if the request passes, and otherwise all of them.
@@ -250,6 +240,9 @@ func (e *Edge) Check(ctx context.Context, r *http.Request) Verdict {
 	v := &visit{edge: e, in: r.WithContext(ctx)}
 	answer := Verdict{Status: http.StatusOK, Request: http.Header{}, Response: http.Header{}}
 	f := e.admit(v)
+	if f == nil && v.route.own != nil {
+		f = refuse(http.StatusNotFound, "own", "the edge's own pages are not behind it: pass them on to the edge")
+	}
 	if f == nil && v.route.Idempotency == RequireKey && keyed(r.Method) && r.Header["Idempotency-Key"] == nil {
 		f = errNoKey()
 	}
@@ -275,4 +268,9 @@ func (e *Edge) Check(ctx context.Context, r *http.Request) Verdict {
 	return answer
 }
 
-func (e *Edge) warn(message string, args ...any) { e.config.Logger.Warn(message, args...) }
+// warn tells the operator, but not of each of very many requests.
+func (e *Edge) warn(message string, args ...any) {
+	if e.warnings.AllowN(clock.Now(), 1) {
+		e.config.Logger.Warn(message, args...)
+	}
+}

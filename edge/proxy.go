@@ -111,9 +111,8 @@ func (v *visit) speak(h http.Header) {
 	if v.demanding() {
 		// The passport has seen all that the request may have seen. What the service reads besides must not be older.
 		c := header.Consistency{Mode: header.AtLeastAsFresh, MaxStale: v.consistency.MaxStale}
-		if v.consistency.Mode == header.Exact {
+		if v.consistency.Mode == header.Exact && v.held.claims.Mark == v.position {
 			c.Mode = header.Exact
-			header.SetPosition(h, v.position)
 		}
 		h.Set(header.ConsistencyField, c.String())
 	}

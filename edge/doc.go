@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The documentation of the package.
+
+// Package edge stands between browsers and services: a cookie comes in, a passport goes out.
+//
+// A browser holds an opaque handle. The edge asks the authority for a passport of the session that the handle
+// stands for, keeps it as long as the view says that it holds, and sends it to the service in the header Txn-Token.
+// It does so as a reverse proxy ([Edge.ServeHTTP]), for another proxy that asks it about each request ([Edge.Auth],
+// and package extauthz for Envoy), or for any other that can build an [net/http.Request] ([Edge.Check]).
+//
+// # What an edge promises
+//
+// Nothing that a client sends is taken for what an edge, a proxy or an authority says: such headers are deleted in
+// every spelling. A path has one reading, and a path that a server could read in another way is refused.
+//
+// A passport is sent on only if nothing that it says is known to have changed, and if that was known at most the
+// route's MaxStale ago: by the view, or because the passport itself was asked for since. Else the authority is
+// asked. When nobody knows, nothing is let through but what the route says in WhenStale, and it is said.
+//
+// Whoever changes a subject's state and says so in Vidimus-Effect is never answered from before that change by this
+// edge; and by another edge neither, if the client sends the Vidimus-Position that it was answered with. The effect
+// counts whatever position it names: an edge goes by the order in which it hears of things.
+//
+// A session's cookie is written when a service signs somebody in, when the authority rotates the handle, and when
+// somebody signs out, and never else. So an answer that is late cannot undo a sign-in or a sign-out, and a refused
+// handle stays in the browser until there is a new one.
+//
+// An upgraded connection, or an answer without a stated length, ends within the route's MaxStale and about a second
+// after its session, as long as [Edge.Run] runs and the authority answers, and otherwise when its passport ends.
+//
+// # What clients and services say and hear
+//
+//	Vidimus-Position      from a client: the answer must have seen this; to it: what it has seen now
+//	Vidimus-Consistency   from a client: how fresh the decision must be
+//	Vidimus-Staleness     to a client: how old the decision may be, and whether it was for reading only
+//	Vidimus-Effect        from a service: this request changed the subject's state
+//	Txn-Token             to a service: the passport
+//	Idempotency-Key       from a client, to the service, and minded where a route says so
+//	If-Match              from a client, to the service; routes can demand it
+//
+// A refusal is problem+json (RFC 9457) with a code: 400 for what is malformed or has two meanings, 401 without a
+// session (or 303 to SignInURL for a person who opens a page), 403 for a scope or another origin, 404 and 405 where
+// no route is, 409, 412, 422 and 428 for writes, 413 and 414 for size, 421 for another host, 429 for too many
+// attempts, 502 and 504 for the service, 503 when nobody knows who is signed in or too much is under way.
+//
+// # Behind nginx
+//
+// $request_uri is the target as the client sent it, which the edge must see. What the edge does not answer is
+// empty, and nginx then sends no such header. Of several Set-Cookie fields nginx passes on the first.
+//
+//	location / {
+//		auth_request /vidimus-auth;
+//		auth_request_set $vid_token    $upstream_http_txn_token;
+//		auth_request_set $vid_position $upstream_http_vidimus_position;
+//		auth_request_set $vid_cookie   $upstream_http_cookie;
+//		auth_request_set $vid_set      $upstream_http_set_cookie;
+//		add_header Set-Cookie $vid_set;
+//		proxy_pass http://service;
+//		proxy_set_header Txn-Token           $vid_token;
+//		proxy_set_header Cookie              $vid_cookie;
+//		proxy_set_header Vidimus-Position    $vid_position;
+//		proxy_set_header Vidimus-Consistency "";
+//		proxy_set_header Vidimus-Effect      "";
+//	}
+//	location = /vidimus-auth {
+//		internal;
+//		proxy_pass http://edge-auth;
+//		proxy_pass_request_body off;
+//		proxy_set_header Content-Length    "";
+//		proxy_set_header X-Original-URI    $request_uri;
+//		proxy_set_header X-Original-Method $request_method;
+//		proxy_set_header X-Forwarded-Host  $http_host;
+//		proxy_set_header X-Forwarded-Proto $scheme;
+//		proxy_set_header X-Forwarded-For   $remote_addr;
+//	}
+//
+// # Behind Caddy
+//
+// The first lines take away what a client says of itself.
+//
+//	route {
+//		request_header -Txn-Token
+//		request_header -Txn_Token
+//		request_header -Vidimus-*
+//		request_header -X-Original-*
+//		forward_auth edge-auth:7431 {
+//			uri /
+//			copy_headers Txn-Token Vidimus-Position Vidimus-Consistency Cookie
+//		}
+//		reverse_proxy service:8080
+//	}
+//
+// # Behind Traefik
+//
+// The address of the ForwardAuth middleware is that of [Edge.Auth], trustForwardHeader is false, and
+// authResponseHeaders are Txn-Token, Vidimus-Position, Vidimus-Consistency and Cookie, which Traefik takes away
+// when they are not in the answer. A headers middleware before it empties X-Original-URI and X-Original-Method.
+package edge
