@@ -63,8 +63,8 @@ type Config struct {
 	URL string
 	// Presence says how silence is measured. Its Expire, Save, Held and Logger are set by the authority.
 	Presence presence.Config
-	// Streams is how many streams one token may have open; 0 for 64. Requests is how many other calls may be under way;
-	// 0 for 1024.
+	// Streams is how many streams one token may have open, one for each process that verifies; 0 for 1024. Requests is how
+	// many other calls may be under way; 0 for 1024.
 	Streams, Requests int
 	// Logger is told of failures and of what administrators do; nil for slog.Default().
 	Logger *slog.Logger
@@ -112,7 +112,7 @@ func (c *Config) complete() {
 	}
 	c.URL = strings.TrimSuffix(c.URL, "/")
 	if c.Streams == 0 {
-		c.Streams = 64
+		c.Streams = 1024
 	}
 	if c.Requests == 0 {
 		c.Requests = 1024
