@@ -5,8 +5,10 @@
 package edge_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"example.com/vidimus/edge"
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/passport"
+	"example.com/vidimus/passport/header"
 )
 
 // bubble is an edge without a network, whose authority can be held up.
@@ -143,4 +146,62 @@ func TestTheBoundHolds(t *testing.T) {
 		}
 		t.Logf("%d decisions asked the authority %d times", accepted, a.mints())
 	})
+}
+
+// TestWritersReadTheirWritesThroughTwoEdges has writers go back and forth between two edges whose views are told nothing.
+func TestWritersReadTheirWritesThroughTwoEdges(t *testing.T) {
+	t.Parallel()
+	var s *site
+	var config edge.Config
+	s = open(t, func(w http.ResponseWriter, r *http.Request) {
+		c := s.verify(t, r.Header.Get(header.TxnToken))
+		version := c.SubjectVersion
+		if r.Method == http.MethodPost {
+			at := s.change(c.Subject)
+			version = s.versionNow(c.Subject)
+			header.SetEffect(w.Header(), header.Effect{Mark: at, Version: version})
+		}
+		fmt.Fprint(w, version)
+	}, func(c *edge.Config) {
+		c.View = nil
+		for i := range c.Routes {
+			c.Routes[i].MaxStale = time.Hour
+		}
+		config = *c
+	})
+	other, err := edge.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(other)
+	defer front.Close()
+	there := *s
+	there.url = front.URL
+	edges := [2]*site{s, &there}
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			subject := fmt.Sprint("writer", i)
+			handle := s.signIn(subject)
+			version := func(a answer) (v int64) {
+				if _, err := fmt.Sscan(a.body, &v); err != nil || a.status != 200 {
+					t.Errorf("%d %q: %v", a.status, a.body, err)
+				}
+				return v
+			}
+			for step := range 15 {
+				mine, its := edges[(i+step)%2], edges[(i+step+1)%2]
+				wrote := mine.call(t, "POST", "/account/", handle)
+				at := "Vidimus-Position: " + wrote.header.Get(header.Position)
+				want := version(wrote)
+				if got := version(mine.call(t, "GET", "/account/", handle)); got < want {
+					t.Errorf("after writing %d, the same edge reads %d", want, got)
+				}
+				if got := version(its.call(t, "GET", "/account/", handle, at)); got < want {
+					t.Errorf("after writing %d, another edge reads %d", want, got)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

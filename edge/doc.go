@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The documentation of the package.
-
 // Package edge stands between browsers and services: a cookie comes in, a passport goes out.
 //
 // A browser holds an opaque handle. The edge asks the authority for a passport of the session that the handle
