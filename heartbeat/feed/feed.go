@@ -26,7 +26,8 @@ import (
 // Config configures a [Feed].
 type Config struct {
 	Log *journal.Log
-	// Changes says what an event does to passports minted before it, as session.Changes does. Positions are filled in.
+	// Changes says what an event does to passports minted before it, as session.Changes does. Positions are filled in. One
+	// that breaks a rule is told as one that supersedes all.
 	Changes func(*journal.Event) []heartbeat.Change
 	// Filter chooses the events that Changes is asked about; an empty one chooses all.
 	Filter journal.Filter
@@ -190,6 +191,11 @@ func (f *Feed) add(frame *journal.Frame) error {
 		e := &frame.Events[i]
 		for _, c := range f.cfg.Changes(e) {
 			c.Position = int64(e.Position)
+			if err := c.Validate(); err != nil {
+				f.cfg.Logger.Error("change cannot be told, so all passports count as superseded", "event", e.ID.String(),
+					"type", e.Type, "error", err)
+				c = heartbeat.Change{Position: c.Position, Scope: heartbeat.All, Effect: heartbeat.Superseded}
+			}
 			changes = append(changes, c)
 		}
 	}

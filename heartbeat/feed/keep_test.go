@@ -236,24 +236,30 @@ func TestSubscribersAreBoundedAndEndWithTheFeed(t *testing.T) {
 	})
 }
 
-func TestManyChangesOfOneEventSupersedeAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log := memory(t)
-		f := open(t, feed.Config{Log: log, Changes: func(*journal.Event) []heartbeat.Change {
-			all := make([]heartbeat.Change, heartbeat.MaxChanges+1)
-			for i := range all {
-				all[i] = heartbeat.Change{Scope: heartbeat.Session, Key: fmt.Sprint(i), Effect: heartbeat.Revoked}
-			}
-			return all
-		}})
-		commit(t, log, "tenant-a", "tenant.revoked")
-		time.Sleep(time.Second)
-		got := frames(t, f, passport.Mark{})()
-		want := heartbeat.Change{Position: 1, Scope: heartbeat.All, Effect: heartbeat.Superseded}
-		if len(got.Changes) != 1 || got.Changes[0] != want {
-			t.Errorf("got %+v", got.Changes)
-		}
-	})
+func TestWhatCannotBeToldSupersedesAll(t *testing.T) {
+	many := make([]heartbeat.Change, heartbeat.MaxChanges+1)
+	for i := range many {
+		many[i] = heartbeat.Change{Scope: heartbeat.Session, Key: fmt.Sprint(i), Effect: heartbeat.Revoked}
+	}
+	for name, told := range map[string][]heartbeat.Change{
+		"too many changes":       many,
+		"a change of nobody":     {{Scope: heartbeat.Session, Effect: heartbeat.Revoked}},
+		"a key that is too long": {{Scope: heartbeat.Tenant, Key: strings.Repeat("x", 256), Effect: heartbeat.Revoked}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := memory(t)
+				f := open(t, feed.Config{Log: log, Changes: func(*journal.Event) []heartbeat.Change { return told }})
+				commit(t, log, "tenant-a", "tenant.revoked")
+				time.Sleep(time.Second)
+				got := frames(t, f, passport.Mark{})()
+				want := heartbeat.Change{Position: 1, Scope: heartbeat.All, Effect: heartbeat.Superseded}
+				if len(got.Changes) != 1 || got.Changes[0] != want {
+					t.Errorf("got %+v", got.Changes)
+				}
+			})
+		})
+	}
 }
 
 func TestConfigIsChecked(t *testing.T) {
