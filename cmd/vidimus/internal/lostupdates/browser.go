@@ -44,6 +44,20 @@ func newBrowser(shop string) (*browser, error) {
 	}}, nil
 }
 
+// copied returns another browser with the cookies of this one, as a thief has it.
+func (b *browser) copied() (*browser, error) {
+	other, err := newBrowser(b.shop)
+	if err != nil {
+		return nil, err
+	}
+	at, err := url.Parse(b.shop)
+	if err != nil {
+		return nil, err
+	}
+	other.client.Jar.SetCookies(at, b.client.Jar.Cookies(at))
+	return other, nil
+}
+
 // close gives the connections back.
 func (b *browser) close() { b.client.CloseIdleConnections() }
 

@@ -47,6 +47,7 @@ type Result struct {
 	Bound   time.Duration `json:"-"` // that the way promises for Oldest; 0 if it promises nothing
 	Logouts int           `json:"logouts"`
 	Undone  int           `json:"logouts_undone"` // after which the browser was signed in again
+	Copies  int           `json:"copies_working"` // sign-outs after which a copy of the cookie still signed in
 	Retries int           `json:"retries"`        // decisions taken again because somebody else had been faster
 }
 

@@ -150,29 +150,53 @@ func (r *Result) read(ctx context.Context, b *browser, limits *timeline) error {
 	return nil
 }
 
-// signOuts signs out while every tab saves, and looks whether the browser is signed in afterwards.
+// signOuts signs out while every tab saves, and looks whether the browser is signed in afterwards; and at the end, when
+// the shop has had the time that it asks for, whether copies of the cookies from before still sign in.
 func (r *Result) signOuts(ctx context.Context, url string, logouts []logout) error {
+	var copies []*browser
+	defer func() {
+		for _, b := range copies {
+			b.close()
+		}
+	}()
 	for _, play := range logouts {
-		undone, err := playLogout(ctx, url, play)
+		before, undone, err := playLogout(ctx, url, play)
 		if err != nil {
 			return err
 		}
+		copies = append(copies, before)
 		r.Logouts++
 		if undone {
 			r.Undone++
 		}
 	}
+	if err := clock.Sleep(ctx, r.Bound); err != nil {
+		return err
+	}
+	for _, b := range copies {
+		_, signedIn, err := b.look(ctx)
+		if err != nil {
+			return err
+		}
+		if signedIn {
+			r.Copies++
+		}
+	}
 	return nil
 }
 
-func playLogout(ctx context.Context, url string, play logout) (undone bool, err error) {
+// playLogout also returns a browser with the cookies from before the sign-out.
+func playLogout(ctx context.Context, url string, play logout) (before *browser, undone bool, err error) {
 	b, err := newBrowser(url)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	defer b.close()
 	if err := b.signIn(ctx); err != nil {
-		return false, err
+		return nil, false, err
+	}
+	if before, err = b.copied(); err != nil {
+		return nil, false, err
 	}
 	failures := make([]error, len(play.work))
 	var tabs sync.WaitGroup
@@ -185,10 +209,10 @@ func playLogout(ctx context.Context, url string, play logout) (undone bool, err 
 	}
 	tabs.Wait()
 	if err := errors.Join(append(failures, err)...); err != nil {
-		return false, err
+		return nil, false, err
 	}
-	_, signedIn, err := b.look(ctx)
-	return signedIn, err
+	_, undone, err = b.look(ctx)
+	return before, undone, err
 }
 
 // timeline knows when each value was acknowledged. Values rise by one from 0. Goroutines may share it.
