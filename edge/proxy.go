@@ -309,6 +309,9 @@ func (t *trailed) Read(p []byte) (int, error) {
 	if err != nil {
 		dropInternal(t.res.Trailer)
 	}
+	if errors.Is(err, errSignedOut) || errors.Is(err, errDraining) {
+		err = context.Canceled // our own doing, which httputil takes for granted; it warns of everything else
+	}
 	return n, err
 }
 
