@@ -54,7 +54,7 @@ type options struct {
 }
 
 // start runs a node on this machine until the test ends.
-func start(t *testing.T, opt options) *office {
+func start(t testing.TB, opt options) *office {
 	t.Helper()
 	o := &office{log: opt.log}
 	if o.log == nil {
@@ -118,7 +118,7 @@ func start(t *testing.T, opt options) *office {
 }
 
 // token makes a token with the given rights.
-func (o *office) token(t *testing.T, rights ...string) string {
+func (o *office) token(t testing.TB, rights ...string) string {
 	t.Helper()
 	parsed, err := token.ParseRights(rights...)
 	if err != nil {
@@ -132,7 +132,7 @@ func (o *office) token(t *testing.T, rights ...string) string {
 }
 
 // signIn starts a session.
-func (o *office) signIn(t *testing.T, tenant, subject string) session.Started {
+func (o *office) signIn(t testing.TB, tenant, subject string) session.Started {
 	t.Helper()
 	s, err := o.sessions.Start(t.Context(), session.Start{
 		ID: journal.NewID(), Tenant: tenant, Subject: subject,
