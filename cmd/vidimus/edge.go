@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,6 +44,8 @@ type edgeCmd struct {
 	Proxy     []string      `name:"trusted-proxy" sep:"none" placeholder:"CIDR" help:"Who may say for whom it asks; may be repeated. With --auth, without it this machine."`
 	Origin    []string      `name:"trusted-origin" sep:"none" placeholder:"ORIGIN" help:"Another origin whose pages may change things; may be repeated."`
 	KeepHost  bool          `name:"keep-host" help:"Send the client's Host to the service, instead of the service's own."`
+
+	Legacy string `type:"existingfile" placeholder:"FILE" help:"JSON that says how users with cookies of Auth.js, next-auth, iron-session or jose are taken over; see docs/migration.md."`
 }
 
 // Help is shown by --help.
@@ -53,7 +56,8 @@ authority's feed, so that what was revoked is refused within the bound.
 Examples:
 
     vidimus edge --authority http://127.0.0.1:7420 --upstream http://127.0.0.1:8080 --open /assets/ --sign-in /login
-    vidimus edge --authority https://id.example --audience shop.example --auth 127.0.0.1:7431`
+    vidimus edge --authority https://id.example --audience shop.example --auth 127.0.0.1:7431
+    vidimus edge --authority http://127.0.0.1:7420 --upstream http://127.0.0.1:3000 --open / --legacy legacy.json`
 }
 
 // Run runs the edge until it is interrupted.
@@ -86,6 +90,7 @@ func (c *edgeCmd) Run(ctx context.Context, a *app) error {
 // edgeParts is everything that runs.
 type edgeParts struct {
 	edge   *edge.Edge
+	legacy *legacyGate // nil without --legacy
 	client *heartbeat.Client
 	beats  *presence.Batcher
 }
@@ -124,6 +129,12 @@ func (c *edgeCmd) open(ctx context.Context, a *app) (*edgeParts, error) {
 		return nil, err
 	}
 	config.Authority, config.View, config.Beats, config.Logger = authority, p.client.View(), p.beats, logger
+	if p.legacy, err = c.openLegacy(ctx, a, log); err != nil {
+		return nil, err
+	}
+	if p.legacy != nil {
+		config.Legacy = p.legacy.Gate
+	}
 	if p.edge, err = edge.Open(config); err != nil {
 		if bad, ok := errors.AsType[*edge.InvalidError](err); ok {
 			return nil, usage(cmp.Or(edgeFlag(bad.Field), bad.Field), "%s", bad.Problem)
@@ -167,7 +178,9 @@ func (c *edgeCmd) config() (edge.Config, error) {
 	for _, path := range c.Open {
 		add(path, func(r *edge.Route) { r.Public = true })
 	}
-	add("/", func(*edge.Route) {})
+	if !slices.Contains(c.Open, "/") {
+		add("/", func(*edge.Route) {})
+	}
 	if c.Auth != "" && len(c.Proxy) == 0 {
 		c.Proxy = []string{"127.0.0.0/8", "::1/128"}
 	}
@@ -232,6 +245,9 @@ func (p *edgeParts) Run(ctx context.Context, listener, asked net.Listener) error
 	var work sync.WaitGroup
 	work.Go(func() { _ = p.client.Run(beside) }) // returns nil
 	work.Go(func() { _ = p.beats.Run(beside) })  // sends what it has, as far as that goes
+	if p.legacy != nil {
+		work.Go(func() { p.legacy.report(beside) })
+	}
 	if asked != nil {
 		work.Go(func() { _ = serveAuth(beside, asked, p.edge.Auth()) }) // ends with the edge
 	}
