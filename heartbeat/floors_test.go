@@ -118,8 +118,12 @@ func TestFloorsNeverForget(t *testing.T) {
 				}
 				last[i] = got
 			}
-			if n := len(f.order); n > 2*limit {
-				t.Fatalf("seed %d: %d floors are kept, the limit is %d", seed, n, limit)
+			kept := 0
+			for _, table := range f.tables {
+				kept += len(table)
+			}
+			if n := len(f.order); n > 2*limit || kept > n {
+				t.Fatalf("seed %d: %d floors are kept, %d in order, the limit is %d", seed, kept, n, limit)
 			}
 		}
 	}
