@@ -58,7 +58,9 @@ var (
 // Feed is one node's feed of a journal. It is a [heartbeat.Source]. Goroutines may share it.
 type Feed struct {
 	cfg Config
-	mu  struct {
+	// reading holds one token: one look at the end of the journal at a time.
+	reading chan struct{}
+	mu      struct {
 		sync.Mutex
 		tail        *heartbeat.Tail // nil until Run has begun
 		stopped     bool
@@ -66,6 +68,7 @@ type Feed struct {
 		restart     func()        // makes Run begin anew
 		subscribers int
 		memo        memo
+		next        *look // the look that pings of now wait for; nil for none
 	}
 }
 
@@ -94,7 +97,7 @@ func Open(cfg Config) (*Feed, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	f := &Feed{cfg: cfg}
+	f := &Feed{cfg: cfg, reading: make(chan struct{}, 1)}
 	f.mu.news = make(chan struct{})
 	return f, nil
 }
@@ -228,22 +231,6 @@ func (f *Feed) stop() {
 	defer f.mu.Unlock()
 	f.mu.stopped = true
 	f.wake()
-}
-
-// Ping implements [heartbeat.Source]: the end of the journal, read from the database after the call began. It returns
-// [journal.ErrUnavailable] or the error of ctx.
-func (f *Feed) Ping(ctx context.Context) (heartbeat.Head, error) {
-	checkpoint, err := f.cfg.Log.Head(ctx)
-	if err != nil {
-		return heartbeat.Head{}, err
-	}
-	head := markOf(checkpoint)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.mu.tail != nil && f.mu.restart != nil && !f.mu.tail.Through().SameLog(head) {
-		f.mu.restart() // the journal was renewed, and following it does not show that
-	}
-	return head, nil
 }
 
 // Subscribe implements [heartbeat.Source]. A subscriber that is slow slows nobody: there is no queue of its own, and
