@@ -98,14 +98,17 @@ func start(t testing.TB, opt options) *office {
 	o.Authority, err = authority.Open(config)
 	check(err)
 	check(o.Mount(s))
-	ended := make(chan error, 2)
-	go func() { ended <- s.Serve(ctx, l) }()
-	go func() { ended <- o.cell.Run(ctx, o.keys, o.sessions, o.Authority) }()
+	serving, endServing := context.WithCancel(ctx)
+	served, worked := make(chan error, 1), make(chan error, 1)
+	go func() { served <- s.Serve(serving, l) }()
+	go func() { worked <- o.cell.Run(ctx, o.keys, o.sessions, o.Authority) }()
 	stopped, result := false, error(nil)
 	o.stop = func() error {
-		if !stopped {
+		if !stopped { // as a node does it: calls end first, then the work
+			endServing()
+			result = <-served
 			cancel()
-			result, stopped = errors.Join(<-ended, <-ended), true
+			result, stopped = errors.Join(result, <-worked), true
 		}
 		return result
 	}
