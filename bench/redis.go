@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -40,7 +39,6 @@ func openRedis(b *testing.B) *redis {
 	server := exec.Command(program, "--bind", host, "--port", port, "--save", "", "--appendonly", "no",
 		"--dir", b.TempDir(), "--daemonize", "no", "--loglevel", "warning")
 	server.Stderr = os.Stderr
-	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := server.Start(); err != nil {
 		b.Fatal(err)
 	}
