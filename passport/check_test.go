@@ -302,7 +302,7 @@ func TestSupersededPassportsAreReplacedWhereTheRouteAsks(t *testing.T) {
 
 func TestTheAuthorityIsNotBelievedEverything(t *testing.T) {
 	t.Parallel()
-	ask := &passport.Rule{MaxStale: time.Second, WhenStale: passport.AskAuthority}
+	ask := &passport.Rule{MaxStale: time.Second, WhenStale: passport.AskAuthority, Scopes: []string{"seats.buy"}}
 	down := errors.New("connection refused")
 	for _, c := range []struct {
 		name   string
@@ -316,7 +316,9 @@ func TestTheAuthorityIsNotBelievedEverything(t *testing.T) {
 		{"another subject", func(c *passport.Claims) { c.Subject = "bob" }, nil, passport.ErrUnavailable},
 		{"another transaction", func(c *passport.Claims) { c.Txn = "txn-9" }, nil, passport.ErrUnavailable},
 		{"another tenant", func(c *passport.Claims) { c.Tenant = "evil" }, nil, passport.ErrUnavailable},
+		{"another session", func(c *passport.Claims) { c.Session = "S2" }, nil, passport.ErrUnavailable},
 		{"another audience", func(c *passport.Claims) { c.Audience = "bank" }, nil, passport.ErrUnavailable},
+		{"less scope than the route wants", func(c *passport.Claims) { c.Scope = "seats.hold" }, nil, passport.ErrScope},
 		{"no answer", nil, down, passport.ErrUnavailable},
 		{"a revoked session", nil, passport.ErrRevoked, passport.ErrRevoked},
 		{"a session that ended", nil, passport.ErrNoSession, passport.ErrNoSession},
@@ -372,6 +374,71 @@ func TestWhoWaitsSharesTheNextAnswer(t *testing.T) {
 			t.Errorf("%v after %d questions, want 3", err, a.calls.Load())
 		}
 	})
+}
+
+// An answer of the authority is used again for as long as it is as fresh as the route and the request want.
+func TestAnswersAge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, view := newAuthority(t, 184600), newView()
+		view.staleness.Store(int64(passport.Unknown))
+		v := verifier(t, passport.Config{Keys: keySet(t, a.signer), View: view, Authority: a})
+		token := sign(t, a.signer, claims(time.Now()))
+		rule := &passport.Rule{MaxStale: time.Second, WhenStale: passport.AskAuthority}
+		for i, c := range []struct {
+			wait  time.Duration
+			at    passport.Mark
+			calls int64
+			age   time.Duration
+		}{
+			{0, passport.Mark{}, 1, 0},
+			{time.Second, passport.Mark{}, 1, time.Second},
+			{time.Millisecond, passport.Mark{}, 2, 0},
+			{time.Millisecond, mark(184600), 2, time.Millisecond},
+			{time.Millisecond, mark(184650), 3, 0},
+		} {
+			time.Sleep(c.wait)
+			d, err := v.Decide(t.Context(), token, rule, passport.Need{At: c.at})
+			if n := a.calls.Load(); err != nil || n != c.calls || d.Staleness.Age != c.age {
+				t.Errorf("step %d: asked %d times, age %v, %v; want %d, %v", i, n, d.Staleness.Age, err, c.calls, c.age)
+			}
+		}
+	})
+}
+
+// A view learns of a change, and that it knows of every change, between two steps of a decision: the verdict from before
+// must not pass under the staleness from after.
+func TestStalenessIsReadBeforeTheVerdict(t *testing.T) {
+	t.Parallel()
+	s, view := signer(t, 1), newView()
+	view.staleness.Store(int64(time.Hour))
+	view.judge(func(*passport.Claims) error {
+		view.judge(func(*passport.Claims) error { return passport.ErrRevoked })
+		view.staleness.Store(0)
+		return nil
+	})
+	v := verifier(t, passport.Config{Keys: keySet(t, s), View: view})
+	token := sign(t, s, claims(time.Now()))
+	if _, err := v.Check(t.Context(), token, &passport.Rule{MaxStale: time.Second}); !errors.Is(err, passport.ErrStale) {
+		t.Errorf("got %v, want stale", err)
+	}
+}
+
+func TestVerdictsAreRememberedByGeneration(t *testing.T) {
+	t.Parallel()
+	s, view := signer(t, 1), newView()
+	judged := 0
+	view.judge(func(*passport.Claims) error { judged++; return nil })
+	v := verifier(t, passport.Config{Keys: keySet(t, s), View: view})
+	token := sign(t, s, claims(time.Now()))
+	for _, want := range []int{1, 1, 1, 2} {
+		if want == 2 {
+			view.generation.Add(1)
+		}
+		if _, err := v.Check(t.Context(), token, nil); err != nil || judged != want {
+			t.Errorf("judged %d times, %v; want %d", judged, err, want)
+		}
+	}
 }
 
 func TestScopes(t *testing.T) {

@@ -139,6 +139,14 @@ func TestMemoryIsBounded(t *testing.T) {
 		if n := v.Remembered(); n > most {
 			t.Errorf("remembers %d, the limit is %d", n, most)
 		}
+		roomy := verifier(t, passport.Config{Keys: keySet(t, s), Remember: 1000})
+		v = roomy
+		mint(1000)
+		time.Sleep(2 * time.Minute)
+		mint(900)
+		if n := v.Remembered(); n > 1100 {
+			t.Errorf("remembers %d, of which 900 are in time", n)
+		}
 		none := verifier(t, passport.Config{Keys: keySet(t, s), Remember: -1})
 		if _, err := none.Check(t.Context(), sign(t, s, claims(time.Now())), nil); err != nil {
 			t.Errorf("without a memory: %v", err)

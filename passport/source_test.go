@@ -224,13 +224,23 @@ func TestRunKeepsKeysFresh(t *testing.T) {
 
 func TestBadAnswersAreNoKeys(t *testing.T) {
 	t.Parallel()
+	good, err := json.Marshal(keySet(t, signer(t, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, answer := range map[string]http.HandlerFunc{
-		"an error":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"a redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) },
-		"no JSON":    func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
-		"endless": func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprint(w, `{"keys":[],"x":"`, strings.Repeat("a", 1<<20), `"}`)
+		"an error": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(500)
+			_, _ = w.Write(good)
 		},
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/other" {
+				_, _ = w.Write(good)
+				return
+			}
+			http.Redirect(w, r, "/other", http.StatusFound)
+		},
+		"no JSON": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
 	} {
 		server := httptest.NewServer(answer)
 		defer server.Close()
@@ -239,6 +249,33 @@ func TestBadAnswersAreNoKeys(t *testing.T) {
 		if !errors.Is(err, passport.ErrUnavailable) {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+// endless is an answer without end, which counts what is read of it.
+type endless struct{ read int }
+
+func (e *endless) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: 200, Body: io.NopCloser(e)}, nil
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.read += len(p); e.read > 1<<20 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+func TestOfAnEndlessAnswerLittleIsRead(t *testing.T) {
+	t.Parallel()
+	e := &endless{}
+	v := verifier(t, passport.Config{KeysURL: "https://id.example/", Client: &http.Client{Transport: e}})
+	_, err := v.Verify(t.Context(), sign(t, signer(t, 1), claims(time.Now())))
+	if !errors.Is(err, passport.ErrUnavailable) || e.read > 128<<10 {
+		t.Errorf("got %v after %d bytes", err, e.read)
 	}
 }
 

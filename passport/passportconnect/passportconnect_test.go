@@ -34,6 +34,7 @@ const (
 	whoAmI = "/shop.v1.SeatService/WhoAmI"
 	buy    = "/shop.v1.SeatService/Buy"
 	watch  = "/shop.v1.SeatService/Watch"
+	tail   = "/shop.v1.SeatService/Tail"
 )
 
 // shop is a service behind the interceptor, which answers with the subject of the passport.
@@ -43,7 +44,8 @@ type shop struct {
 	url     string
 	http    *http.Client
 	options []connect.ClientOption
-	grpc    bool // whose refusals have no header of their own
+	next    chan struct{} // lets Tail send its next message
+	grpc    bool          // whose refusals have no header of their own
 }
 
 // protocols runs a test over each protocol.
@@ -71,7 +73,7 @@ func open(t *testing.T, options []connect.ClientOption) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shop{signer: signer, view: &view{}}
+	s := &shop{signer: signer, view: &view{}, next: make(chan struct{})}
 	cfg := passport.Config{Issuer: "https://id.example", Audience: "shop", Keys: keys, View: s.view}
 	verifier, err := passport.New(cfg)
 	if err != nil {
@@ -85,7 +87,7 @@ func open(t *testing.T, options []connect.ClientOption) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewUnstartedServer(handler(check))
+	server := httptest.NewUnstartedServer(handler(check, s.next))
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -94,7 +96,7 @@ func open(t *testing.T, options []connect.ClientOption) *shop {
 	return s
 }
 
-func handler(check connect.Interceptor) http.Handler {
+func handler(check connect.Interceptor, next <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	answer := func(ctx context.Context, _ *connect.Request[text]) (*connect.Response[text], error) {
 		c, ok := passport.FromContext(ctx)
@@ -107,6 +109,19 @@ func handler(check connect.Interceptor) http.Handler {
 	safe := connect.WithIdempotency(connect.IdempotencyNoSideEffects)
 	mux.Handle(whoAmI, connect.NewUnaryHandler(whoAmI, answer, guard, safe))
 	mux.Handle(buy, connect.NewUnaryHandler(buy, answer, guard))
+	mux.Handle(tail, connect.NewServerStreamHandler(tail,
+		func(ctx context.Context, _ *connect.Request[text], stream *connect.ServerStream[text]) error {
+			for {
+				if err := stream.Send(wrapperspb.String("news")); err != nil {
+					return err
+				}
+				select {
+				case <-next:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+		}, guard))
 	mux.Handle(watch, connect.NewBidiStreamHandler(watch,
 		func(ctx context.Context, stream *connect.BidiStream[text, text]) error {
 			for {
@@ -262,6 +277,27 @@ func TestStreamsEndWithTheirPassport(t *testing.T) {
 		_ = none.Send(wrapperspb.String("one")) // may find the stream refused already
 		_, err = none.Receive()
 		s.refused(t, "no passport", err, connect.CodeUnauthenticated, "Txn-Token")
+	})
+}
+
+func TestNothingMoreIsSentOnceAPassportIsRevoked(t *testing.T) {
+	t.Parallel()
+	protocols(t, func(t *testing.T, s *shop) {
+		r := connect.NewRequest(wrapperspb.String(""))
+		stream, err := s.client(tail).CallServerStream(s.passport(t, "seats.hold"), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !stream.Receive() {
+			t.Fatal(stream.Err())
+		}
+		s.view.revoked.Store(true)
+		s.view.generation.Add(1)
+		s.next <- struct{}{}
+		if stream.Receive() {
+			t.Error("a message is sent after the passport was revoked")
+		}
+		s.refused(t, "a revoked passport", stream.Err(), connect.CodeUnauthenticated, `Txn-Token error="revoked"`)
 	})
 }
 
