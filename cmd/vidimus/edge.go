@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"example.com/vidimus/edge"
+	"example.com/vidimus/edge/extauthz"
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/heartbeat/presence"
 	"example.com/vidimus/passport"
@@ -32,7 +33,7 @@ type edgeCmd struct {
 	Plain     bool   `help:"Allow the token to go over http to another machine, where everybody on the way can read it."`
 	Audience  string `placeholder:"NAME" help:"The trust domain that passports are for; without it the authority is asked at the start."`
 	Listen    string `default:"127.0.0.1:7430" placeholder:"ADDR" help:"Where to listen; port 0 takes a free one."`
-	Auth      string `placeholder:"ADDR" help:"Answer the questions of another proxy here (nginx auth_request, forward_auth of Caddy and Traefik)."`
+	Auth      string `placeholder:"ADDR" help:"Answer the questions of another proxy here (nginx auth_request, forward_auth of Caddy and Traefik, Envoy ext_authz)."`
 
 	Upstream  string        `placeholder:"URL" help:"The service behind the edge: http, https or h2c. Not needed with --auth alone."`
 	Open      []string      `sep:"none" placeholder:"PATH" help:"A path that needs no session, as /assets/; may be repeated."`
@@ -249,7 +250,7 @@ func (p *edgeParts) Run(ctx context.Context, listener, asked net.Listener) error
 		work.Go(func() { p.legacy.report(beside) })
 	}
 	if asked != nil {
-		work.Go(func() { _ = serveAuth(beside, asked, p.edge.Auth()) }) // ends with the edge
+		work.Go(func() { _ = serveAuth(beside, asked, asking(p.edge)) }) // ends with the edge
 	}
 	err := p.edge.Serve(ctx, listener)
 	stop()
@@ -257,13 +258,28 @@ func (p *edgeParts) Run(ctx context.Context, listener, asked net.Listener) error
 	return err
 }
 
+// asking answers other proxies: Envoy by its own procedure, all others by headers. It is no [http.ServeMux], which would
+// redirect paths that it finds unclean.
+func asking(e *edge.Edge) http.Handler {
+	envoy, others := extauthz.New(e), e.Auth()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == extauthz.Procedure {
+			envoy.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
+}
+
 // serveAuth answers another proxy until ctx ends.
 func serveAuth(ctx context.Context, l net.Listener, h http.Handler) error {
 	const headerTimeout, idleTimeout, headerMax = 10 * time.Second, 2 * time.Minute, 64 << 10
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: headerMax,
+		MaxHeaderBytes: headerMax, Protocols: new(http.Protocols),
 	}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true) // Envoy speaks gRPC
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	return server.Serve(l)
