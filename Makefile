@@ -37,7 +37,7 @@ interop: parts ## Run the tests against parts that others wrote: nginx, Chromium
 postgres: ## Find PostgreSQL, PgBouncer and a C compiler for the tests, or install them (Debian, Ubuntu)
 	@.ci/postgres
 
-parts: ## Find nginx, Chromium, Redis and Node.js for the tests, or install them (Debian, Ubuntu)
+parts: ## Find nginx, Chromium, Redis, wrk and Node.js for the tests, or install them (Debian, Ubuntu)
 	@.ci/parts
 
 check: ## Check form, vet, static analysis, WebAssembly and the guards: under two minutes, before every commit
@@ -64,7 +64,7 @@ format: ## Format every file
 golden: ## Rewrite the dependency list and the exported API in testdata; read the diff before committing it
 	$(GO) test . -run Golden -rewrite
 
-bench: postgres ## Measure side by side: raw files, the usual schema, bare inserts; then each room's benchmarks
+bench: postgres parts ## Measure side by side with what others use: databases, Redis, proxies; then each room's benchmarks
 	$(GO) -C bench test -run '^$$' -bench . -benchtime 1x -timeout 1h .
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
