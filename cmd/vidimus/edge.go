@@ -258,7 +258,7 @@ func (p *edgeParts) Run(ctx context.Context, listener, asked net.Listener) error
 	return err
 }
 
-// asking answers other proxies: Envoy by its own procedure, all others by headers. It is no [http.ServeMux], which would
+// asking answers other proxies: Envoy by its own procedure, all others by headers. No [http.ServeMux]: that would
 // redirect paths that it finds unclean.
 func asking(e *edge.Edge) http.Handler {
 	envoy, others := extauthz.New(e), e.Auth()
