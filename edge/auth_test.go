@@ -78,6 +78,7 @@ func TestQuestionsThatAClientHasAHandInAreRefused(t *testing.T) {
 		"a path with two sides":  {"X-Forwarded-Uri: /public/..%2fadmin/", "X-Forwarded-Method: GET"},
 		"an absolute target":     {"X-Forwarded-Uri: http://x/public", "X-Forwarded-Method: GET"},
 		"a protected path":       {"X-Forwarded-Uri: /admin/", "X-Forwarded-Method: GET"},
+		"the edge's own page":    {"X-Forwarded-Uri: /.vidimus/status", "X-Forwarded-Method: GET"},
 		"a method that tunnels":  {"X-Forwarded-Uri: /public", "X-Forwarded-Method: CONNECT"},
 		"a page of another site": {"X-Forwarded-Uri: /account/", "X-Forwarded-Method: POST", "Sec-Fetch-Site: cross-site"},
 	} {

@@ -148,7 +148,8 @@ func TestTheBoundHolds(t *testing.T) {
 	})
 }
 
-// TestWritersReadTheirWritesThroughTwoEdges has writers go back and forth between two edges whose views are told nothing.
+// TestWritersReadTheirWritesThroughTwoEdges has writers go back and forth between two edges whose views are told
+// nothing.
 func TestWritersReadTheirWritesThroughTwoEdges(t *testing.T) {
 	t.Parallel()
 	var s *site

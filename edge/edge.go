@@ -46,8 +46,8 @@ type Edge struct {
 
 // How often the log is told of requests that fail.
 const (
-	warningsEvery  rate.Limit = 1
-	warningsAtOnce            = 20
+	warningsEvery  = time.Second
+	warningsAtOnce = 20
 )
 
 // Open checks the configuration and returns an edge. It returns an [InvalidError].
@@ -84,7 +84,7 @@ func Open(c Config) (*Edge, error) {
 	}
 	e.mint = newMint(&c)
 	e.attempts = newLimits(c.SignIn)
-	e.warnings = rate.NewLimiter(warningsEvery, warningsAtOnce)
+	e.warnings = rate.NewLimiter(rate.Every(warningsEvery), warningsAtOnce)
 	e.replays = newReplays()
 	e.proxy = e.newProxy()
 	return e, nil
