@@ -79,20 +79,18 @@ type carrier struct{ edge *Edge }
 // roundsOfCarry is how often a request is sent at most while the state changes faster than passports arrive.
 const roundsOfCarry = 4
 
+// errChanging says that a service knew of a later change each time it was asked. It did nothing, and the client is as
+// signed in as before, so it must not see the service's 401.
+var errChanging = errors.New("the state changes faster than passports arrive")
+
 // RoundTrip sends a request. If the service answers that the passport is superseded, it gets a new one and the same
-// request again, as long as its body is at hand, and a few times at most.
+// request again, as long as its body is at hand, and a few times at most. Then it returns errChanging.
 func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) {
 	v := visitOf(r.Context())
 	res, err := v.route.carrier.RoundTrip(r)
-	for round := 1; round < roundsOfCarry; round++ {
+	for round := 1; ; round++ {
 		if err != nil || res.StatusCode != http.StatusUnauthorized || v.held == nil || !superseded(res.Header) {
 			return res, err
-		}
-		body := r.Body
-		if v.body != nil {
-			body = io.NopCloser(bytes.NewReader(v.body))
-		} else if r.Body != nil && r.Body != http.NoBody {
-			return res, nil
 		}
 		fresh, failed := c.edge.mint.fetch(r.Context(), v.handle, c.edge.mint.event(), v.from)
 		if failed != nil {
@@ -100,15 +98,26 @@ func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		_, _ = io.CopyN(io.Discard, res.Body, discardMax)
 		_ = res.Body.Close()
+		body, again := v.again(r)
+		if !again || round == roundsOfCarry {
+			return nil, errChanging
+		}
 		v.held, v.age, v.known = fresh, clock.Since(fresh.asked), fresh.claims.Mark
-		again := *r
-		again.Body = body
-		again.Header = r.Header.Clone()
-		delete(again.Header, header.Position)
-		fresh.set(again.Header)
-		res, err = v.route.carrier.RoundTrip(&again)
+		next := *r
+		next.Body = body
+		next.Header = r.Header.Clone()
+		delete(next.Header, header.Position)
+		fresh.set(next.Header)
+		res, err = v.route.carrier.RoundTrip(&next)
 	}
-	return res, err
+}
+
+// again returns the body of a request once more; ok is false when it was not kept.
+func (v *visit) again(r *http.Request) (body io.ReadCloser, ok bool) {
+	if v.body != nil {
+		return io.NopCloser(bytes.NewReader(v.body)), true
+	}
+	return r.Body, r.Body == nil || r.Body == http.NoBody
 }
 
 // superseded reports whether a service refused a passport because it knows of a later change.

@@ -289,6 +289,9 @@ func (e *Edge) failed(w http.ResponseWriter, r *http.Request, err error) {
 		refuse(http.StatusBadRequest, "body", "the body ends before it should").answer(w)
 	case r.Context().Err() != nil:
 		refuse(http.StatusServiceUnavailable, "ended", "the request was given up").answer(w)
+	case errors.Is(err, errChanging):
+		refuse(http.StatusServiceUnavailable, "changing", "the state was just changed, and nothing was done; try again").
+			after(time.Second).answer(w)
 	case errors.As(err, &network) && network.Timeout():
 		e.warn("a service does not answer in time", "route", v.route.Path, "error", err)
 		refuse(http.StatusGatewayTimeout, "timeout", "the service does not answer in time").answer(w)

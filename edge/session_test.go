@@ -388,7 +388,7 @@ func TestAServiceThatHeardOfAChangeFirstGetsANewPassport(t *testing.T) {
 	}
 	s.change("alice")
 	got := s.send(t, "POST", "/account/", handle, struct{ *strings.Reader }{strings.NewReader("a stream")})
-	got.want(t, 401) // a body that is not at hand is not sent twice
+	got.want(t, 503) // a body that is not at hand is not sent twice
 }
 
 func TestARotatedHandleIsReplacedOnce(t *testing.T) {

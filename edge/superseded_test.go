@@ -7,6 +7,7 @@ package edge_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -30,12 +31,26 @@ func TestAStateThatChangesAgainMeanwhileIsFetchedAgain(t *testing.T) {
 		fmt.Fprint(w, "good")
 	}, nil)
 	handle := s.signIn("alice")
-	for n, want := range map[int64]int{1: 200, 3: 200, 9: 401} {
+	for n, want := range map[int64]int{1: 200, 3: 200, 9: 503} {
 		changes.Store(n)
 		tries.Store(0)
 		s.call(t, "GET", "/account/", handle).want(t, want)
 		if got := tries.Load(); got != min(n+1, 4) {
 			t.Errorf("%d changes: the service was asked %d times", n, got)
 		}
+	}
+}
+
+func TestALargeRequestThatIsSupersededMayBeTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := open(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Txn-Token error="superseded"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}, nil)
+	handle := s.signIn("alice")
+	large := strings.NewReader(strings.Repeat("x", 65<<10)) // more than is kept
+	got := s.send(t, "POST", "/account/", handle, large).want(t, http.StatusServiceUnavailable)
+	if got.header.Get("Retry-After") == "" {
+		t.Error("the answer does not say when to try again")
 	}
 }
