@@ -400,7 +400,7 @@ func TestAnswersAge(t *testing.T) {
 			time.Sleep(c.wait)
 			d, err := v.Decide(t.Context(), token, rule, passport.Need{At: c.at})
 			if n := a.calls.Load(); err != nil || n != c.calls || d.Staleness.Age != c.age {
-				t.Errorf("step %d: asked %d times, age %v, %v; want %d, %v", i, n, d.Staleness.Age, err, c.calls, c.age)
+				t.Errorf("step %d: asked %d times, age %v, %v; want %+v", i, n, d.Staleness.Age, err, c)
 			}
 		}
 	})
