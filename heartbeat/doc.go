@@ -41,6 +41,9 @@
 // nodes may be restarted or stopped for a while. All that this does is to raise the staleness, and past S the verifier
 // refuses, asks the authority, or says that it may be wrong, as its route wants.
 //
+// A key that was withdrawn is refused at every position: whoever stole it signs any. A view that missed the change, by
+// more changes than the authority remembers, refuses the key once the verifier has fetched the key set again.
+//
 // Two things are not covered. Between the check and what is done because of it, time passes; where that matters, make
 // the effect a write that expects a version. And a machine that is suspended, whose wall clock does not learn of it
 // either, breaks A4: a virtual machine that is resumed from a snapshot must set its clock before it serves.

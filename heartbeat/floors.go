@@ -70,13 +70,26 @@ type raised struct {
 	effect   verdict
 }
 
+// maxWithdrawn bounds the keys that are known to be withdrawn, beside the floors.
+const maxWithdrawn = 1024
+
 // floors is bounded: between limit and 2*limit floors are kept. Dropping one raises the base to it, below which
 // everything counts as superseded. So nothing is ever forgotten, only known less exactly.
+//
+// A key that was withdrawn is refused at every position, and apart from the rest: who stole it signs what he likes, any
+// position included, and the authority never signs with it again.
 type floors struct {
-	base   int64
-	limit  int
-	tables [tableCount]map[string]floor
-	order  []raised // the oldest first; one that was raised again since is dead
+	base      int64
+	limit     int
+	tables    [tableCount]map[string]floor
+	order     []raised // the oldest first; one that was raised again since is dead
+	withdrawn withdrawn
+}
+
+// withdrawn is the keys that are never good again: the newest maxWithdrawn of them.
+type withdrawn struct {
+	keys  map[string]struct{}
+	order []raised // the oldest first
 }
 
 func newFloors(base int64, limit int) floors {
@@ -96,6 +109,9 @@ func (f *floors) raise(c *Change) bool {
 	if c.Effect == Revoked && (r.table != everything || c.Scope == All) {
 		r.effect = revoked
 	}
+	if r.table == keys && r.effect == revoked {
+		return f.withdraw(r)
+	}
 	at := f.tables[r.table][r.key]
 	stands := &at.superseded
 	if r.effect == revoked {
@@ -110,6 +126,25 @@ func (f *floors) raise(c *Change) bool {
 	if len(f.order) > 2*f.limit {
 		f.shrink()
 	}
+	return true
+}
+
+// withdraw refuses a key for ever.
+func (f *floors) withdraw(r raised) bool {
+	w := &f.withdrawn
+	if _, known := w.keys[r.key]; known {
+		return false
+	}
+	if w.keys == nil {
+		w.keys = map[string]struct{}{}
+	}
+	if len(w.order) == maxWithdrawn {
+		f.raiseBase(w.order[0].position)
+		delete(w.keys, w.order[0].key)
+		w.order = append(w.order[:0], w.order[1:]...)
+	}
+	w.keys[r.key] = struct{}{}
+	w.order = append(w.order, r)
 	return true
 }
 
@@ -162,6 +197,9 @@ func (f *floors) drop(r raised) {
 
 // judge returns the worst verdict of all scopes that a passport is in.
 func (f *floors) judge(c *passport.Claims) verdict {
+	if _, gone := f.withdrawn.keys[c.KeyID]; gone {
+		return revoked
+	}
 	worst := f.tables[everything][""].judge(c.Position)
 	if c.Position < f.base {
 		worst = max(worst, superseded)

@@ -50,6 +50,10 @@ func TestLevelsComposeAsTheWorst(t *testing.T) {
 		},
 		"the key and the token count, too": {
 			[]Change{of(4, Key, "k", Revoked), of(6, Token, "x", Revoked)},
+			map[int64]verdict{3: revoked, 5: revoked, 6: revoked, 1 << 60: revoked},
+		},
+		"a token counts below its change": {
+			[]Change{of(4, Key, "k", Superseded), of(6, Token, "x", Revoked)},
 			map[int64]verdict{3: revoked, 5: revoked, 6: good},
 		},
 		"others do not count": {
@@ -136,6 +140,8 @@ func judgeByList(all []Change, c *passport.Claims) verdict {
 		ch := &all[i]
 		about := (&simToken{claims: *c}).covers(ch)
 		switch {
+		case about && ch.Scope == Key && ch.Effect == Revoked:
+			worst = revoked
 		case !about || c.Position >= ch.Position:
 		case ch.Effect == Revoked:
 			worst = revoked
@@ -155,6 +161,44 @@ func TestFloorsOfOneHotKeyLeaveTheOthers(t *testing.T) {
 	}
 	if f.base != 0 || len(f.tables[sessions]) != 2 || len(f.order) > 20 {
 		t.Errorf("base %d, %d sessions, %d in order", f.base, len(f.tables[sessions]), len(f.order))
+	}
+}
+
+// TestAWithdrawnKeyStaysRefused: who stole a key signs any position, and waits for it to be forgotten.
+func TestAWithdrawnKeyStaysRefused(t *testing.T) {
+	t.Parallel()
+	c := core{floors: newFloors(0, 1)}
+	apply := func(f Frame) {
+		t.Helper()
+		if err := c.apply(&f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(Frame{Log: "a", Epoch: 1, Through: 9, Snapshot: true, Changes: []Change{
+		{Position: 2, Scope: Key, Key: "stolen", Effect: Revoked},
+		{Position: 3, Scope: Session, Key: "s", Effect: Revoked},
+		{Position: 4, Scope: Session, Key: "t", Effect: Revoked},
+		{Position: 5, Scope: Session, Key: "u", Effect: Revoked},
+		{Position: 6, Scope: Session, Key: "v", Effect: Revoked},
+	}})
+	forged := passport.Claims{Mark: passport.Mark{Log: "a", Epoch: 1, Position: 1 << 60}, KeyID: "stolen"}
+	if got := c.judge(&forged); got != passport.ErrRevoked {
+		t.Errorf("behind more floors than are kept: %v", got)
+	}
+	apply(Frame{Log: "a", Epoch: 2, Through: 1, Snapshot: true})
+	forged.Epoch = 2
+	if got := c.judge(&forged); got != passport.ErrRevoked {
+		t.Errorf("in a log that was restored: %v", got)
+	}
+	for i := range maxWithdrawn - 1 {
+		c.floors.raise(&Change{Position: int64(10 + i), Scope: Key, Key: simName("kid", i), Effect: Revoked})
+	}
+	if got := c.judge(&forged); got != passport.ErrRevoked {
+		t.Errorf("beside as many keys as are kept: %v", got)
+	}
+	c.floors.raise(&Change{Position: 5000, Scope: Key, Key: "one more", Effect: Revoked})
+	if n := len(c.floors.withdrawn.keys); n != maxWithdrawn || len(c.floors.withdrawn.order) != n || c.floors.base < 2 {
+		t.Errorf("%d keys are kept, and the base is %d", n, c.floors.base)
 	}
 }
 

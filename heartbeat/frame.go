@@ -30,7 +30,7 @@ const (
 	Session Scope = "session" // Key is its sid
 	Subject Scope = "subject" // Key is passport.SubjectKey(tenant, sub)
 	Tenant  Scope = "tenant"  // Key is its tenant
-	Key     Scope = "key"     // Key is the kid it was signed with
+	Key     Scope = "key"     // Key is the kid it was signed with; Revoked refuses it at every position, for ever
 	All     Scope = "all"     // Key is empty
 )
 

@@ -84,19 +84,20 @@ type simToken struct {
 
 // sim is the world.
 type sim struct {
-	rnd     *rand.Rand
-	faults  bool
-	mutant  string // what is taken away, "" for nothing
-	now     time.Duration
-	queue   simQueue
-	seq     int
-	epoch   int64
-	commits []*simCommit // in the order of positions
-	pos     int64
-	nodes   []*simNode
-	readers []*simReader
-	tokens  []*simToken
-	res     simResult
+	rnd       *rand.Rand
+	faults    bool
+	mutant    string // what is taken away, "" for nothing
+	now       time.Duration
+	queue     simQueue
+	seq       int
+	epoch     int64
+	commits   []*simCommit // in the order of positions
+	pos       int64
+	withdrawn int // keys so far
+	nodes     []*simNode
+	readers   []*simReader
+	tokens    []*simToken
+	res       simResult
 }
 
 func newSim(seed uint64, faults bool, mutant string) *sim {
@@ -187,7 +188,10 @@ func (s *sim) commit() {
 	case n < 27:
 		c.change.Scope, c.change.Key = Tenant, simName("ten", user%2)
 	case n < 28:
-		c.change.Scope, c.change.Key = Key, simName("kid", user%2)
+		c.change.Scope, c.change.Key = Key, s.signs(user)
+		if c.change.Effect == Revoked {
+			s.withdrawn++ // a key never signs again once it was withdrawn
+		}
 	case n < 29 && len(s.tokens) > 0:
 		c.change.Scope, c.change.Key = Token, s.tokens[s.rnd.IntN(len(s.tokens))].claims.Txn
 	}
@@ -203,6 +207,9 @@ func (s *sim) commit() {
 	show()
 }
 
+// signs names the key that signs for a user.
+func (s *sim) signs(user int) string { return simName(fmt.Sprint("kid-", user%2), s.withdrawn) }
+
 func simName(kind string, n int) string { return fmt.Sprintf("%s-%d", kind, n) }
 
 // mint makes a passport: first the head is read, then the state.
@@ -211,7 +218,7 @@ func (s *sim) mint() {
 	t := &simToken{}
 	t.claims = passport.Claims{
 		Txn: fmt.Sprintf("txn-%d", s.seq), Session: simName("sid", user), Subject: simName("sub", user%3),
-		Tenant: simName("ten", user%2), KeyID: simName("kid", user%2),
+		Tenant: simName("ten", user%2), KeyID: s.signs(user),
 	}
 	state := func() {
 		t.read = len(s.commits)
