@@ -27,7 +27,7 @@ const (
 	pathText    pathError = "the path is no UTF-8"
 	pathSpecial pathError = `the path has a backslash, ";" or "#", or an encoded "/", "%" or "?"`
 	pathSegment pathError = `the path has an empty segment, or one that ends in "." or begins or ends with a space`
-	pathWide    pathError = "the path has full-width punctuation"
+	pathWide    pathError = "the path has full-width punctuation, or another character that is read as such a mark"
 )
 
 // canonical returns the decoded path of a request target in origin-form (RFC 9112, section 3.2.1). It accepts only
@@ -107,14 +107,20 @@ func unhex(c byte) byte {
 	return 0xff
 }
 
-// checkText refuses what is no text, and full-width forms of ASCII other than letters and digits: Unicode's
+// marks are the characters beside the full-width ones of whose compatibility forms (Unicode Standard Annex 15) one or
+// two dots, a slash, a backslash, or one of ";?#%" is a part.
+const marks = "\u037e\u2024\u2025\u2047\u2048\u2049\u2100\u2101\u2105\u2106" +
+	"\ufe14\ufe16\ufe30\ufe52\ufe54\ufe56\ufe5f\ufe68\ufe6a"
+
+// checkText refuses what is no text, full-width forms of ASCII other than letters and digits, and marks: Unicode's
 // compatibility forms would make a slash or a dot of them.
 func checkText(path string) error {
 	if !utf8.ValidString(path) {
 		return pathText
 	}
 	for _, r := range path {
-		if narrow := narrowed(r); narrow != r && !unicode.IsLetter(narrow) && !unicode.IsDigit(narrow) {
+		narrow := narrowed(r)
+		if narrow != r && !unicode.IsLetter(narrow) && !unicode.IsDigit(narrow) || strings.ContainsRune(marks, r) {
 			return pathWide
 		}
 		if unicode.IsControl(r) {
