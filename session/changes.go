@@ -31,6 +31,15 @@ func Changes(e *journal.Event) []heartbeat.Change {
 	return []heartbeat.Change{{Position: int64(e.Position), Scope: scope, Key: key, Effect: effect}}
 }
 
+// ChangesFilter chooses the events that [Changes] has something to say of, and few others, so that a feed need not read
+// the rest of a busy journal.
+func ChangesFilter() journal.Filter {
+	return journal.Filter{
+		{Category: sessionCategory}, {Category: subjectCategory}, {Category: tenantCategory}, {Category: keyCategory},
+		{Category: revokeCategory},
+	}
+}
+
 // change returns the scope and the effect of a type of events.
 func change(name string) (heartbeat.Scope, heartbeat.Effect) {
 	switch name {

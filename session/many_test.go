@@ -290,6 +290,9 @@ func TestChangesTellVerifiersWhatToRefuse(t *testing.T) {
 			if !reflect.DeepEqual(got, c.want) {
 				t.Errorf("Changes = %+v, want %+v", got, c.want)
 			}
+			if got != nil && !session.ChangesFilter().Matches(&e.EventData, e.Stream) {
+				t.Error("a feed does not read it")
+			}
 			for i := range got {
 				if err := got[i].Validate(); err != nil {
 					t.Error(err)

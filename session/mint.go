@@ -6,7 +6,6 @@ package session
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,9 +86,9 @@ func (s *Sessions) validAsk(a *passport.Ask) (time.Duration, error) {
 }
 
 func newTxn() string {
-	b := make([]byte, 16)
-	chance.Fill(b)
-	return base64.RawURLEncoding.EncodeToString(b)
+	var id [16]byte
+	chance.Fill(id[:])
+	return idText(id)
 }
 
 // head returns the time, and then the end of the journal: in this order, and before any state is read.

@@ -7,6 +7,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -215,6 +216,24 @@ func TestAStartWithTheSameIDIsTheSameSession(t *testing.T) {
 	start.Subject = "bob"
 	if other, err := h.Start(ctx, start); err != nil || other.ID == first.ID {
 		t.Errorf("of another subject: %+v, %v", other, err)
+	}
+}
+
+func TestNoIDIsTakenForAFlag(t *testing.T) {
+	t.Parallel()
+	ctx, h := context.Background(), open(t, mem.Open(), nil)
+	for i := range 600 { // of those without care, one in 64 begins so
+		start := session.Start{Tenant: "acme", Subject: fmt.Sprint("u-", i)}
+		if i%2 == 0 {
+			start.ID = journal.NewID()
+		}
+		begun, err := h.Start(ctx, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if txn := h.mint(t, begun.Handle).Claims.Txn; strings.HasPrefix(begun.ID, "-") || strings.HasPrefix(txn, "-") {
+			t.Fatalf("session %s, transaction %s: a shell command would take it for a flag", begun.ID, txn)
+		}
 	}
 }
 

@@ -114,7 +114,16 @@ func newSID(st *Start) string {
 		sum := sha256.Sum256([]byte(text))
 		copy(id[:], sum[:])
 	}
-	return base64.RawURLEncoding.EncodeToString(id[:])
+	return idText(id)
+}
+
+// idText writes an id. It never begins with "-": people give ids to commands, which would take it for a flag.
+func idText(id [16]byte) string {
+	text := base64.RawURLEncoding.EncodeToString(id[:])
+	if text[0] == '-' {
+		return "_" + text[1:]
+	}
+	return text
 }
 
 func (s *Sessions) withHandle(of Session) Started {

@@ -154,7 +154,9 @@ func Open(cfg Config) (*Authority, error) {
 		Bytes: requestBytes, Logger: cfg.Logger,
 	})
 	var err error
-	a.feed, err = feed.Open(feed.Config{Log: cfg.Cell.Log(), Changes: session.Changes, Logger: cfg.Logger})
+	a.feed, err = feed.Open(feed.Config{
+		Log: cfg.Cell.Log(), Changes: session.Changes, Filter: session.ChangesFilter(), Logger: cfg.Logger,
+	})
 	if err != nil {
 		return nil, err
 	}
