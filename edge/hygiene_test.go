@@ -157,6 +157,7 @@ func TestNoRequestIsSmuggled(t *testing.T) {
 			t.Errorf("%s: %d answers", name, answers)
 		}
 	}
+	s.service.Close() // waits for what the edge gave up, and the service did not yet
 	close(reached)
 	for path := range reached {
 		if strings.Contains(path, "smuggled") {
