@@ -85,6 +85,19 @@ func TestFilesThatSayHowToTakeCookiesOverAreRead(t *testing.T) {
 	}
 }
 
+func TestTheFileOfTheGuideIsRead(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "migration.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```json\n")
+	text, _, found := strings.Cut(text, "```")
+	if _, _, err := reads(t, strings.ReplaceAll(text, "NEXTAUTH_SECRET", "KEY")); err != nil || !found {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
 // refused checks that a file is refused, and that no secret is shown.
 func refused(t *testing.T, text, want string) {
 	t.Helper()
