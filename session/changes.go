@@ -35,7 +35,10 @@ func Changes(e *journal.Event) []heartbeat.Change {
 // the rest of a busy journal.
 func ChangesFilter() journal.Filter {
 	return journal.Filter{
-		{Category: sessionCategory}, {Category: subjectCategory}, {Category: tenantCategory}, {Category: keyCategory},
+		{Category: sessionCategory},
+		{Category: subjectCategory},
+		{Category: tenantCategory},
+		{Category: keyCategory},
 		{Category: revokeCategory},
 	}
 }
