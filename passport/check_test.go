@@ -406,8 +406,8 @@ func TestAnswersAge(t *testing.T) {
 	})
 }
 
-// A view learns of a change, and that it knows of every change, between two steps of a decision: the verdict from before
-// must not pass under the staleness from after.
+// A view learns of a change, and that it knows of every change, between two steps of a decision: the old verdict
+// must not pass under the new staleness.
 func TestStalenessIsReadBeforeTheVerdict(t *testing.T) {
 	t.Parallel()
 	s, view := signer(t, 1), newView()

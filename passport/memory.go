@@ -7,22 +7,25 @@ package passport
 import (
 	"hash/maphash"
 	"math/bits"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 const (
-	shards   = 16 // of a memory; each has its own lock for writing
-	ways     = 5  // entries of a bucket, so that it fills a cache line
-	sweep    = 2  // buckets that are cleared of expired entries with each new one
-	hashTail = 32 // characters of the signature that are hashed: they are as good as random in a genuine passport
+	inline   = 1024 // bytes of a token that lie in its entry
+	shards   = 16   // of a memory; each has its own lock for writing
+	ways     = 5    // entries of a bucket, so that it fills a cache line
+	sweep    = 2    // buckets that are cleared of expired entries with each new one
+	hashTail = 32   // characters of the signature that are hashed: they are as good as random in a genuine passport
 )
 
 // entry is a passport that was found genuine. What each decision looks at stands together, in front: with many
 // passports none of it is in the processor's cache.
 type entry struct {
-	token             string
-	notBefore, expiry int64 // seconds of the wall clock between which it is in time, skew included
+	token             string // a part of text, unless it is longer
+	notBefore, expiry int64  // seconds of the wall clock between which it is in time, skew included
 	keys              atomic.Pointer[KeySet]
 	judged            atomic.Uint64 // the view's generation and the verdict, packed; 0 for none
 	mark              Mark          // of the claims
@@ -30,6 +33,25 @@ type entry struct {
 	claims            Claims
 	key               *Key
 	replaced          atomic.Pointer[replacement]
+	text              [inline]byte
+}
+
+// own copies a token into the entry: what it is compared with then lies where the entry does, and can be read before the
+// processor has read where it is.
+func (e *entry) own(token string) {
+	if len(token) > len(e.text) {
+		e.token = strings.Clone(token)
+		return
+	}
+	e.token = unsafe.String(&e.text[0], copy(e.text[:], token))
+}
+
+// is reports whether the entry is that of exactly this token.
+func (e *entry) is(token string) bool {
+	if len(token) > len(e.text) {
+		return e.token == token
+	}
+	return string(e.text[:len(token)]) == token && len(e.token) == len(token)
 }
 
 // memory holds entries until their time is over, or others take their place. Reading takes no lock.
@@ -84,7 +106,7 @@ func (m *memory) find(token string, hash uint64) *entry {
 		if b.tags[i].Load() != tag {
 			continue
 		}
-		if e := b.entries[i].Load(); e != nil && e.token == token {
+		if e := b.entries[i].Load(); e != nil && e.is(token) {
 			return e
 		}
 	}

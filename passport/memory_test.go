@@ -5,6 +5,7 @@
 package passport_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -94,22 +95,32 @@ func TestVerifiersRememberForThemselves(t *testing.T) {
 	}
 }
 
-// A passport that differs in one character anywhere is another one.
+// A passport that differs in one character anywhere is another one, be it short or long.
 func TestEveryCharacterCounts(t *testing.T) {
 	t.Parallel()
 	s := signer(t, 1)
 	v := verifier(t, passport.Config{Keys: keySet(t, s)})
-	token := sign(t, s, claims(time.Now()))
-	if _, err := v.Check(t.Context(), token, nil); err != nil {
-		t.Fatal(err)
-	}
-	for i := range len(token) {
-		next := byte('A')
-		if token[i] == next {
-			next = 'Q'
+	long := claims(time.Now())
+	long.State = json.RawMessage(`{"a":"` + strings.Repeat("x", 1500) + `"}`)
+	for _, token := range []string{sign(t, s, claims(time.Now())), sign(t, s, long)} {
+		for range 2 {
+			if _, err := v.Check(t.Context(), token, nil); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if _, err := v.Check(t.Context(), token[:i]+string(next)+token[i+1:], nil); err == nil {
-			t.Fatalf("another character at %d is taken", i)
+		for i := range len(token) {
+			next := byte('A')
+			if token[i] == next {
+				next = 'Q'
+			}
+			if _, err := v.Check(t.Context(), token[:i]+string(next)+token[i+1:], nil); err == nil {
+				t.Fatalf("another character at %d is taken", i)
+			}
+		}
+		for _, other := range []string{token[1:], token + "A", token[:len(token)-1], token + "\x00"} {
+			if _, err := v.Check(t.Context(), other, nil); err == nil {
+				t.Fatalf("%d characters instead of %d are taken", len(other), len(token))
+			}
 		}
 	}
 }

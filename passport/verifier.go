@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"example.com/vidimus/internal/clock"
@@ -263,6 +262,6 @@ func (v *Verifier) admit(ctx context.Context, token string, hash uint64) (*entry
 		e.token = token
 		return e, nil
 	}
-	e.token = strings.Clone(token) // not the whole of a longer text that it may be a part of
+	e.own(token)
 	return v.memory.keep(e, hash, v.cfg.Now().Unix()), nil
 }
