@@ -36,8 +36,8 @@ type entry struct {
 	text              [inline]byte
 }
 
-// own copies a token into the entry: what it is compared with then lies where the entry does, and can be read before the
-// processor has read where it is.
+// own copies a token into the entry: then its text lies where the entry does, and the processor need not wait for the
+// entry to learn where that is.
 func (e *entry) own(token string) {
 	if len(token) > len(e.text) {
 		e.token = strings.Clone(token)

@@ -6,6 +6,15 @@
 // A passport is an OAuth Transaction Token (draft-ietf-oauth-transaction-tokens): a JWS (RFC 7515) in compact form,
 // signed with Ed25519 (RFC 8037, RFC 9864), with one private claim, "vid", that says which position of which log it
 // is a copy of.
+//
+// An issuer signs with a [Signer]. A service decides with a [Verifier], which needs no network but for the keys: a
+// passport is spelled in one way only, signed by a published key, for this trust domain, and in time; nothing it says is
+// known to have changed, by a [View] that knows how long ago it last knew everything; and it allows what the route's
+// [Rule] wants. When the view does not know recently enough, the rule says whether the route is closed, asks the
+// authority, or reads on. [Status] has the answer to each refusal.
+//
+// Wall clocks decide on iat, exp and nbf alone. A clock that is wrong by more than Config.Skew closes the door: ahead,
+// passports have expired; behind, they are from the future. The freshness of a view depends on no wall clock.
 package passport
 
 import (
