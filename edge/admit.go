@@ -39,6 +39,7 @@ type visit struct {
 	readOnly  bool
 	imported  bool   // whether the handle is to be set, for an older cookie
 	body      []byte // of the request, if it is at hand
+	upload    *patient
 	cancel    context.CancelCauseFunc
 	streaming bool // whether it is among the streams
 }

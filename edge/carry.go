@@ -6,6 +6,7 @@ package edge
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -143,7 +144,8 @@ func (v *visit) guardBody(w http.ResponseWriter, r *http.Request) *refusal {
 	if limit > 0 && r.ContentLength < 0 {
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
 	}
-	r.Body = &patient{ReadCloser: r.Body, control: http.NewResponseController(w)}
+	v.upload = &patient{ReadCloser: r.Body, control: http.NewResponseController(w), ctx: r.Context()}
+	r.Body = v.upload
 	if v.held == nil && v.route.Idempotency == Forward || r.ContentLength < 0 || r.ContentLength > replayBody {
 		return nil
 	}
@@ -159,13 +161,22 @@ func (v *visit) guardBody(w http.ResponseWriter, r *http.Request) *refusal {
 type patient struct {
 	io.ReadCloser
 	control *http.ResponseController
+	ctx     context.Context // of the request: Read takes none
 	set     time.Time
+}
+
+// interrupt makes a read that waits return, and all that follow. The context must have ended before.
+func (p *patient) interrupt() {
+	_ = p.control.SetReadDeadline(time.Unix(1, 0)) // where it cannot be set, the read ends by its own bound
 }
 
 func (p *patient) Read(b []byte) (int, error) {
 	if now := clock.Now(); now.Sub(p.set) > bodyIdleRefresh {
 		p.set = now
 		_ = p.control.SetReadDeadline(now.Add(bodyIdle)) // where it cannot be set, nothing is lost but this bound
+	}
+	if err := context.Cause(p.ctx); err != nil { // looked at after the deadline was set, or it could undo interrupt
+		return 0, err
 	}
 	n, err := p.ReadCloser.Read(b)
 	switch {

@@ -30,7 +30,7 @@ func TestASilentSenderIsBoundedAndASlowServiceIsNot(t *testing.T) {
 	t.Parallel()
 	d := &deadlines{ResponseWriter: httptest.NewRecorder()}
 	body := io.NopCloser(iotest.OneByteReader(strings.NewReader("body")))
-	p := &patient{ReadCloser: body, control: http.NewResponseController(d)}
+	p := &patient{ReadCloser: body, control: http.NewResponseController(d), ctx: t.Context()}
 	if got, err := io.ReadAll(p); err != nil || string(got) != "body" {
 		t.Fatalf("got %q, %v", got, err)
 	}

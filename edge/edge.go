@@ -170,6 +170,9 @@ func (e *Edge) pass(w http.ResponseWriter, v *visit) {
 			e.streams.remove(v)
 		}
 	}()
+	if v.in.ContentLength < 0 && v.held != nil { // the body may take as long as it likes
+		e.streams.add(v, false)
+	}
 	w = &answer{ResponseWriter: w}
 	if v.route.Idempotency == Forward {
 		e.proxy.ServeHTTP(w, v.in)

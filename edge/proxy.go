@@ -143,7 +143,7 @@ func (e *Edge) modify(res *http.Response) error {
 		res.Body = &trailed{res.Body, res}
 	}
 	if isStream(res) {
-		e.streams.add(v, res)
+		e.streams.add(v, isEvents(h))
 	}
 	return nil
 }
@@ -281,6 +281,8 @@ func (e *Edge) failed(w http.ResponseWriter, r *http.Request, err error) {
 	var network net.Error
 	v := visitOf(r.Context())
 	switch {
+	case errors.Is(context.Cause(r.Context()), errSignedOut):
+		v.signIn().answer(w)
 	case errors.As(err, &tooLarge):
 		refuse(http.StatusRequestEntityTooLarge, "body", "the body is larger than %d bytes", tooLarge.Limit).answer(w)
 	case errors.Is(err, os.ErrDeadlineExceeded) && errors.Is(err, errBody):

@@ -107,6 +107,36 @@ func TestAWebSocketEndsWithItsSession(t *testing.T) {
 	}
 }
 
+func TestAnUploadWithoutALengthEndsWithItsSession(t *testing.T) {
+	t.Parallel()
+	begun, got := make(chan bool, 1), make(chan error, 1)
+	s := open(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.CopyN(io.Discard, r.Body, 1)
+		begun <- true
+		_, err := io.Copy(io.Discard, r.Body)
+		got <- err
+	}, nil)
+	end := run(t, s.edge)
+	alice := s.signIn("alice")
+	body, feed := io.Pipe()
+	answered := make(chan answer, 1)
+	go func() { answered <- s.send(t, "POST", "/account/", alice, body) }()
+	if _, err := feed.Write([]byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	s.end(alice)
+	s.tell(t)
+	(<-answered).want(t, http.StatusUnauthorized)
+	if err := <-got; err == nil {
+		t.Error("the service got the body whole, of a session that has ended")
+	}
+	_ = feed.Close()
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAStreamOutlivesARotationOfItsHandle(t *testing.T) {
 	t.Parallel()
 	var s *site

@@ -21,7 +21,7 @@ var (
 	errDraining  = errors.New("the edge is ending")
 )
 
-// streams are the upgraded connections and the answers without an end.
+// streams are the upgraded connections, and the requests and answers without a stated end.
 type streams struct {
 	mu   sync.Mutex
 	open map[*visit]*stream
@@ -32,7 +32,6 @@ type stream struct {
 	handle string // the one to go on with
 	held   *held  // nil if it needed no session
 	events bool   // an event stream, which its client takes up again elsewhere
-	cancel context.CancelCauseFunc
 }
 
 // isStream reports answers that can outlive their passport.
@@ -44,10 +43,10 @@ func isEvents(h http.Header) bool {
 	return strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "text/event-stream")
 }
 
-func (s *streams) add(v *visit, res *http.Response) {
+func (s *streams) add(v *visit, events bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open[v] = &stream{handle: v.handle, held: v.held, events: isEvents(res.Header), cancel: v.cancel}
+	s.open[v] = &stream{handle: v.handle, held: v.held, events: events}
 	v.streaming = true
 }
 
@@ -74,11 +73,24 @@ func (s *streams) all() map[*visit]*stream {
 	return all
 }
 
+// cut ends a stream, unless it has ended by itself: then its connection may serve another request by now.
+func (s *streams) cut(v *visit, cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[v] == nil {
+		return
+	}
+	v.cancel(cause)
+	if v.upload != nil {
+		v.upload.interrupt()
+	}
+}
+
 // end ends the streams that are chosen.
 func (s *streams) end(cause error, chosen func(*stream) bool) {
-	for _, st := range s.all() {
+	for v, st := range s.all() {
 		if chosen(st) {
-			st.cancel(cause)
+			s.cut(v, cause)
 		}
 	}
 }
@@ -93,7 +105,7 @@ func (e *Edge) judge(ctx context.Context) {
 		switch {
 		case st.held == nil: // it needed no session
 		case e.config.View != nil && errors.Is(e.config.View.Judge(&st.held.claims), passport.ErrRevoked):
-			st.cancel(errSignedOut)
+			e.streams.cut(v, errSignedOut)
 		case !check.judge(st.held, now):
 			ask[v] = st
 		}
@@ -117,8 +129,8 @@ func (e *Edge) renew(ctx context.Context, v *visit, st *stream) {
 			st.handle = at.held.successor
 		}
 	case err == nil, errors.Is(err, passport.ErrNoSession), errors.Is(err, passport.ErrRevoked):
-		st.cancel(errSignedOut)
+		e.streams.cut(v, errSignedOut)
 	case !clock.Now().Before(st.held.end):
-		st.cancel(err)
+		e.streams.cut(v, err)
 	}
 }
