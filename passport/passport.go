@@ -8,8 +8,8 @@
 // is a copy of.
 //
 // An issuer signs with a [Signer]. A service decides with a [Verifier], which needs no network but for the keys: a
-// passport is spelled in one way only, signed by a published key, for this trust domain, and in time; nothing it says is
-// known to have changed, by a [View] that knows how long ago it last knew everything; and it allows what the route's
+// passport is spelled in one way only, signed by a published key, for this trust domain, and in time; nothing it says
+// is known to have changed, by a [View] that knows how long ago it last knew everything; and it allows what the route's
 // [Rule] wants. When the view does not know recently enough, the rule says whether the route is closed, asks the
 // authority, or reads on. [Status] has the answer to each refusal.
 //
