@@ -15,6 +15,7 @@ import (
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/journal/mem"
+	"example.com/vidimus/passport"
 	"example.com/vidimus/passport/keyring"
 	"example.com/vidimus/session"
 )
@@ -128,6 +129,9 @@ func TestBadCommandsAreRefused(t *testing.T) {
 	any1 := journal.Any
 	_, via := h.ChangeSubject(ctx, "acme", "ada", session.Change{Expect: any1, Set: state("limit", "1"), Via: bob.ID})
 	_, subject := h.Subject(ctx, "acme", "")
+	twoSubjects := session.Target{
+		Scope: heartbeat.Subject, Key: passport.SubjectKey("acme", "ada"), Tenant: "acme", Subject: "bob",
+	}
 	_, end := h.End(ctx, id, session.Ended{Reason: long(1000)})
 	for field, err := range map[string]error{
 		"Change.Set.secret": change(session.Change{Expect: any1, Set: state("secret", "1")}),
@@ -141,6 +145,7 @@ func TestBadCommandsAreRefused(t *testing.T) {
 		"StepUp.Expect":     up(session.StepUp{Expect: -9}),
 		"Target.Scope":      revoke(session.Target{Scope: "world"}),
 		"Target.Key":        revoke(session.Target{Scope: heartbeat.Subject, Key: "ada"}),
+		"Target.Subject":    revoke(twoSubjects),
 		"kid":               revoke(session.Target{Scope: heartbeat.Key, Key: "nosuchke"}),
 		"subject":           subject,
 		"Ended.Reason":      end,

@@ -103,6 +103,11 @@ func (s *Sessions) revokeSubject(ctx context.Context, t Target, e subjectRevoked
 		}
 		key = passport.SubjectKey(t.Tenant, t.Subject)
 	}
+	if t.Subject != "" && key != passport.SubjectKey(t.Tenant, t.Subject) {
+		return 0, &journal.InvalidError{
+			Field: "Target.Subject", Problem: "is another subject than that of Target.Key: give one of them alone",
+		}
+	}
 	if len(key) != sidSize {
 		return 0, &journal.InvalidError{
 			Field: "Target.Key", Problem: "is no key of a subject: leave it out, and give Tenant and Subject",

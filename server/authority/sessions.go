@@ -284,7 +284,7 @@ func (s *sessionService) mayRevoke(ctx context.Context, v *door.Visit, t *sessio
 		_, err := s.find(ctx, v, t.Key)
 		return err
 	case heartbeat.Subject:
-		if t.Subject != "" {
+		if t.Subject != "" && (t.Key == "" || t.Key == passport.SubjectKey(t.Tenant, t.Subject)) {
 			return door.Need(v.Rights, token.Session, t.Tenant)
 		}
 	case heartbeat.Tenant:

@@ -198,6 +198,9 @@ func TestATokenReachesItsTenantsAlone(t *testing.T) {
 			"revoke subject by key": revoking(far, session.Target{
 				Scope: heartbeat.Subject, Key: passport.SubjectKey("acme", "u-42"),
 			}),
+			"revoke subject by key, under a name of one's own": revoking(far, session.Target{
+				Scope: heartbeat.Subject, Key: passport.SubjectKey("acme", "u-42"), Tenant: "other", Subject: "u-42",
+			}),
 			"revoke tenant": revoking(far, session.Target{Scope: heartbeat.Tenant, Key: "acme"}),
 			"revoke all":    revoking(far, session.Target{Scope: heartbeat.All}),
 			"rotate key":    func(ctx context.Context) error { _, err := far.RotateKey(ctx); return err },
