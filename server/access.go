@@ -74,12 +74,17 @@ func blind(rights token.Rights, err error) error {
 	return &journal.FencedError{Lease: fenced.Lease, Held: fenced.Held}
 }
 
-// shardLeases begins the names of the leases by which the nodes of a cell share its work.
-const shardLeases = "shard/"
+// The leases by which the nodes of a cell share its work: the beginning of those of shards, and that of the authority
+// who watches for sessions that fall silent.
+const (
+	shardLeases   = "shard/"
+	presenceLease = "presence"
+)
 
-// mayAcquire checks the acquiring of a lease. Who holds a shard's lease without doing the shard's work stops it.
+// mayAcquire checks the acquiring of a lease. Who holds one of these without doing the work stops it: no timer fires,
+// or no session falls idle any more.
 func mayAcquire(rights token.Rights, name string) error {
-	if strings.HasPrefix(name, shardLeases) {
+	if strings.HasPrefix(name, shardLeases) || name == presenceLease {
 		return door.NeedAdmin(rights)
 	}
 	return door.Need(rights, token.Lease, name)

@@ -98,7 +98,7 @@ func TestFencesTellEpochsToThoseWhoMayAcquire(t *testing.T) {
 	}
 }
 
-func TestShardsAreForTheNodes(t *testing.T) {
+func TestTheWorkOfACellIsForItsNodes(t *testing.T) {
 	t.Parallel()
 	n := start(t, server.Config{})
 	l := n.dial(t, "lease:*").Leases()
@@ -106,10 +106,12 @@ func TestShardsAreForTheNodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, wait := range []bool{false, true} {
-		_, err = l.Acquire(t.Context(), lease.Claim{Name: "shard/00", Session: s.ID, Wait: wait})
-		if !errors.Is(err, remote.ErrPermission) {
-			t.Errorf("acquiring a shard's lease, waiting %v: %v, want permission denied", wait, err)
+	for _, name := range []string{"shard/00", "presence"} {
+		for _, wait := range []bool{false, true} {
+			_, err = l.Acquire(t.Context(), lease.Claim{Name: name, Session: s.ID, Wait: wait})
+			if !errors.Is(err, remote.ErrPermission) {
+				t.Errorf("acquiring the lease %s, waiting %v: %v, want permission denied", name, wait, err)
+			}
 		}
 	}
 }

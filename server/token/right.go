@@ -22,7 +22,8 @@ const (
 	Append Verb = "append"
 	// Record reads and writes the application's own records of a kind; see [Reserved].
 	Record Verb = "record"
-	// Lease acquires leases, by name. Those that share a cell's work between its nodes (shard/...) take Admin.
+	// Lease acquires leases, by name. Those that share a cell's work between its nodes (shard/... and presence) take
+	// Admin.
 	Lease Verb = "lease"
 	// Consumer reads and writes the checkpoints of consumers, by name.
 	Consumer Verb = "consumer"
