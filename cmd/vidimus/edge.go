@@ -46,7 +46,7 @@ type edgeCmd struct {
 	Origin    []string      `name:"trusted-origin" sep:"none" placeholder:"ORIGIN" help:"Another origin whose pages may change things; may be repeated."`
 	KeepHost  bool          `name:"keep-host" help:"Send the client's Host to the service, instead of the service's own."`
 
-	Legacy string `type:"existingfile" placeholder:"FILE" help:"JSON that says how users with cookies of Auth.js, next-auth, iron-session or jose are taken over; see docs/migration.md."`
+	Legacy string `placeholder:"FILE" help:"JSON that says how users with cookies of Auth.js, next-auth, iron-session or jose are taken over; see docs/migration.md."`
 }
 
 // Help is shown by --help.
