@@ -46,6 +46,9 @@ func (g guard) holds(name string) bool {
 	if common(name) {
 		return false
 	}
+	if framing(name) {
+		return true
+	}
 	var short [64]byte // most names fit, and cost no memory then
 	if len(name) > len(short) {
 		return g.plain([]byte(plain(name)))
@@ -61,6 +64,18 @@ func (g guard) holds(name string) bool {
 		short[i] = c
 	}
 	return g.plain(short[:len(name)])
+}
+
+// framing reports names with underscores that such a gateway would take for what says how long a body is, and what.
+func framing(name string) bool {
+	if strings.IndexByte(name, '_') < 0 {
+		return false
+	}
+	switch plain(name) {
+	case "content-length", "content-type", "transfer-encoding":
+		return true
+	}
+	return false
 }
 
 func (g guard) plain(p []byte) bool {

@@ -30,6 +30,7 @@ func TestNobodySpeaksForTheEdge(t *testing.T) {
 		"X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "X-HTTP-Method", "X-Method-Override",
 		"X-Middleware-Subrequest", "Remote-User", "Remote_User", "X-Remote-User", "X-Auth-Request-Email", "Client-Ip",
 		"True-Client-Ip", "X-Envoy-Original-Path", "Proxy", "X-Tenant", "x_tenant",
+		"Content_Length", "content_length", "Transfer_Encoding", "CONTENT_TYPE",
 	} {
 		for _, signedIn := range []string{"", handle} {
 			got := s.call(t, "GET", "/public", signedIn, name+": evil").want(t, 200).echoed(t)
