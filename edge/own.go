@@ -58,10 +58,19 @@ func (e *Edge) serveStatus(w http.ResponseWriter, v *visit) {
 	if e.draining.Load() {
 		s.Status, code = "draining", http.StatusServiceUnavailable
 	}
-	if at := peer(v.in); at.IsLoopback() || among(at, e.config.TrustedProxies) {
+	if v.near() {
 		e.describe(&s)
 	}
 	writeJSON(w, code, s)
+}
+
+// near reports whether this machine asks, or a trusted proxy: for itself, and not for one of its clients.
+func (v *visit) near() bool {
+	trusted := v.edge.config.TrustedProxies
+	if !among(peer(v.in), trusted) && (v.in.Header["X-Forwarded-For"] != nil || v.in.Header["Forwarded"] != nil) {
+		return false // a proxy asks of which nobody told us
+	}
+	return v.from.IsLoopback() || among(v.from, trusted)
 }
 
 func (e *Edge) describe(s *status) {

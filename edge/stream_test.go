@@ -424,6 +424,16 @@ func TestTheStatusIsDetailedForThisMachineAlone(t *testing.T) {
 	if got := strings.TrimSpace(w.Body.String()); got != `{"status":"ok"}` {
 		t.Errorf("it says %s to strangers", got)
 	}
+	trusting := open(t, echo, func(c *edge.Config) { c.TrustedProxies = loopback() })
+	for name, stranger := range map[string]*site{"a proxy on this machine": s, "a trusted proxy": trusting} {
+		got := stranger.call(t, "GET", "/.vidimus/status", "", "X-Forwarded-For: 203.0.113.9").want(t, 200)
+		if strings.TrimSpace(got.body) != `{"status":"ok"}` {
+			t.Errorf("it says %s to strangers behind %s", got.body, name)
+		}
+	}
+	if got := trusting.call(t, "GET", "/.vidimus/status", "").want(t, 200); !strings.Contains(got.body, "passports") {
+		t.Errorf("it says %s to a trusted proxy itself", got.body)
+	}
 }
 
 func TestMoreRequestsThanMayBeUnderWayAreTurnedAway(t *testing.T) {
