@@ -173,7 +173,12 @@ func (e *Edge) pass(w http.ResponseWriter, v *visit) {
 	if v.in.ContentLength < 0 && v.held != nil { // the body may take as long as it likes
 		e.streams.add(v, false)
 	}
-	w = &answer{ResponseWriter: w}
+	to := &answer{ResponseWriter: w}
+	if v.in.ProtoMajor == 1 {
+		to.control = http.NewResponseController(w)
+		defer to.unbound()
+	}
+	w = to
 	if v.route.Idempotency == Forward {
 		e.proxy.ServeHTTP(w, v.in)
 		return
@@ -195,8 +200,40 @@ func plainUpgrade(r *http.Request) *http.Request {
 	return &without
 }
 
-// answer passes an answer on, without what a service may not say before it.
-type answer struct{ http.ResponseWriter }
+// answer passes an answer on, without what a service may not say before it. Its client may read slowly, but not stop:
+// it would take a place among the requests under way for ever.
+type answer struct {
+	http.ResponseWriter
+	control *http.ResponseController // nil in HTTP/2, whose deadlines also end a stream that is only quiet
+	set     time.Time
+}
+
+// Write writes within the bound.
+func (a *answer) Write(p []byte) (int, error) {
+	a.bound()
+	return a.ResponseWriter.Write(p)
+}
+
+// FlushError is for [http.ResponseController].
+func (a *answer) FlushError() error {
+	a.bound()
+	return http.NewResponseController(a.ResponseWriter).Flush()
+}
+
+// bound lets what is written next take so long.
+func (a *answer) bound() {
+	if now := clock.Now(); a.control != nil && now.Sub(a.set) > bodyIdleRefresh {
+		a.set = now
+		_ = a.control.SetWriteDeadline(now.Add(bodyIdle)) // where it cannot be set, nothing is lost but this bound
+	}
+}
+
+// unbound gives the connection back to other requests as it was.
+func (a *answer) unbound() {
+	if !a.set.IsZero() {
+		_ = a.control.SetWriteDeadline(time.Time{})
+	}
+}
 
 // Unwrap is for [http.ResponseController].
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
