@@ -147,6 +147,9 @@ func (c *edgeCmd) open(ctx context.Context, a *app) (*edgeParts, error) {
 
 // edgeFlag is the flag that a field was given by.
 func edgeFlag(field string) string {
+	if strings.HasPrefix(field, "Routes") && !strings.HasSuffix(field, ".Upstream") {
+		return "--open or --sign-in"
+	}
 	for begin, flag := range map[string]string{
 		"Routes": "--upstream", "SignInURL": "--sign-in-url", "TrustedOrigins": "--trusted-origin", "Hosts": "--host",
 	} {
