@@ -32,7 +32,7 @@ func TestContractHoldsUnderFaults(t *testing.T) {
 	case soak():
 		seeds = 20_000
 	case raced:
-		seeds = 10 // one goroutine: there is nothing to find but time
+		seeds = 40 // one goroutine: there is nothing to find but time
 	}
 	res, _, broken := simulate(seeds, seeds, true, "")
 	t.Logf("%d seeds: %v", seeds, res)

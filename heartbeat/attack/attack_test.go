@@ -120,8 +120,11 @@ func (a *attack) check(t *testing.T) {
 	for _, v := range a.violations() {
 		t.Error(v)
 	}
+	late := a.late()
+	a.mu.Lock()
+	defer a.mu.Unlock() // verifiers report until they are killed
 	s := a.sum
-	if a.acked < 200 || s.Passed == 0 || s.Changed == 0 || s.Stale == 0 || a.late() < 50 {
+	if a.acked < 200 || s.Passed == 0 || s.Changed == 0 || s.Stale == 0 || late < 50 {
 		t.Errorf("too little happened to prove anything")
 	}
 	if s.Passed*10 < s.Checks/10 {
