@@ -93,8 +93,9 @@ func (s *Sessions) do(
 	return l.at(res.Snapshot), nil
 }
 
-// StepUp notes that the subject was recognised more surely, adds scopes, and gives the session its next handle, so that
-// one that was stolen before does not gain by it. Errors are those of [Sessions.Change].
+// StepUp notes that the subject was recognised more surely, adds scopes, and gives the session its next handle. One that
+// was stolen before does not gain by it: for [RotationGrace] it stands for the session as it was before, for requests
+// that are under way, and it is never answered with the next one. Errors are those of [Sessions.Change].
 func (s *Sessions) StepUp(ctx context.Context, id string, u StepUp) (Started, error) {
 	now := moment()
 	if u.AuthTime.IsZero() {
@@ -127,7 +128,7 @@ func (s *Sessions) StepUp(ctx context.Context, id string, u StepUp) (Started, er
 }
 
 // Resolve returns the session that a handle stands for, with the handle that the browser is to have: another one when
-// the given one was replaced a moment ago. It returns [passport.ErrNoSession] for a handle that is forged, of another
+// the given one was rotated a moment ago; see [Sessions.StepUp] for one that a step-up replaced. It returns [passport.ErrNoSession] for a handle that is forged, of another
 // cell, or was replaced earlier, which is noted in the session's history; and for a session that has ended, when the
 // error is [ErrEnded] as well.
 func (s *Sessions) Resolve(ctx context.Context, handle string) (Started, error) {
@@ -152,8 +153,11 @@ func (s *Sessions) open(ctx context.Context, handle string) (look, error) {
 	if l.end(now) != nil {
 		return look{}, fmt.Errorf("%w: %w", passport.ErrNoSession, ErrEnded)
 	}
-	if l.life.State.accepts(generation, now) == old {
+	switch l.life.State.accepts(generation, now) {
+	case old:
 		return look{}, s.refuse(ctx, sid, generation)
+	case previous:
+		l.life.State = l.life.State.asBefore()
 	}
 	return l, nil
 }
@@ -168,7 +172,8 @@ func (s *Sessions) refuse(ctx context.Context, sid string, generation int64) err
 }
 
 // Rotate gives the session of a handle its next one. Of several rotations of one handle at the same time, or within
-// [RotationGrace], one happens and all are answered with the same successor. Errors are those of [Sessions.Resolve].
+// [RotationGrace], one happens and all are answered with the same successor. A handle that a step-up replaced is not
+// rotated. Errors are those of [Sessions.Resolve].
 func (s *Sessions) Rotate(ctx context.Context, handle string) (Started, error) {
 	sid, generation, err := s.cfg.Keys.OpenHandle(s.cell.Name(), handle)
 	if err != nil {

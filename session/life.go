@@ -19,10 +19,20 @@ import (
 // life is the state of a session's entity.
 type life struct {
 	Session
+	before    *before // what the last step-up changed; nil when the handle was replaced otherwise since
 	version   journal.Version
 	floors    floors
 	refusals  int
 	refusedAt time.Time
+}
+
+// before is a session as it was recognised before a step-up.
+type before struct {
+	acr        string
+	amr        []string
+	authTime   time.Time
+	scopes     []string
+	generation int64
 }
 
 // Commands. Now is the clock of the node that decides.
@@ -113,10 +123,11 @@ func (l life) rotate(c rotate) ([]any, error) {
 	case current:
 		return []any{rotated{l.Generation + 1, c.now}}, nil
 	case previous:
-		return nil, nil
-	default:
-		return nil, errOldHandle
+		if l.before == nil {
+			return nil, nil
+		}
 	}
+	return nil, errOldHandle
 }
 
 // standing is how a handle's generation stands to its session.
@@ -140,6 +151,15 @@ func (l life) accepts(generation int64, now time.Time) standing {
 	return old
 }
 
+// asBefore is the session as the handle knew it that a step-up replaced: whoever still has that one, and may have stolen
+// it, gains nothing, not even the next handle.
+func (l life) asBefore() life {
+	if b := l.before; b != nil {
+		l.ACR, l.AMR, l.AuthTime, l.Scopes, l.Generation = b.acr, b.amr, b.authTime, b.scopes, b.generation
+	}
+	return l
+}
+
 // Evolve returns the state after an event.
 func (l life) Evolve(event any) life {
 	l.version++
@@ -154,10 +174,12 @@ func (l life) Evolve(event any) life {
 	case changed:
 		l.State = merged(l.State, e.Set, e.Unset)
 	case steppedUp:
+		l.before = &before{l.ACR, l.AMR, l.AuthTime, l.Scopes, l.Generation}
 		l.ACR, l.AMR, l.AuthTime = e.ACR, e.AMR, e.AuthTime
 		l.Scopes = union(l.Scopes, e.Scopes)
 		l.Generation, l.Rotated = e.Generation, e.At
 	case rotated:
+		l.before = nil
 		l.Generation, l.Rotated = e.Generation, e.At
 	case refused:
 		l.refusals++

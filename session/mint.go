@@ -48,6 +48,9 @@ func (s *Sessions) Mint(ctx context.Context, a passport.Ask) (passport.Grant, er
 		return passport.Grant{}, err
 	}
 	c.Txn, c.Scope, c.Workload, c.Request = a.Txn, scope, a.Workload, a.Request
+	if b := l.life.State.before; b != nil && b.generation == l.life.State.Generation {
+		life = min(life, graceLife)
+	}
 	c.ExpiresAt = earlier(c.IssuedAt.Add(life), l.life.State.Expires.Truncate(time.Second))
 	if !c.ExpiresAt.After(c.IssuedAt) {
 		return passport.Grant{}, fmt.Errorf("%w: %w", passport.ErrNoSession, ErrEnded) // in less than a second
@@ -58,6 +61,9 @@ func (s *Sessions) Mint(ctx context.Context, a passport.Ask) (passport.Grant, er
 	}
 	return g, err
 }
+
+// graceLife is how long passports live for a handle that a step-up replaced, so that they do not outlive it by much.
+const graceLife = 5 * time.Second
 
 func (s *Sessions) validAsk(a *passport.Ask) (time.Duration, error) {
 	life := a.Life

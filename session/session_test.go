@@ -60,16 +60,17 @@ func TestTheLifeOfASession(t *testing.T) {
 			if err != nil || up.Generation != 2 || up.ACR != "2" || !reflect.DeepEqual(up.AMR, []string{"pwd", "otp"}) {
 				t.Errorf("StepUp = %+v, %v", up, err)
 			}
-			if g := h.mint(t, st.Handle); g.Handle != up.Handle || g.Claims.Scope != "read buy admin" {
-				t.Errorf("the old handle is answered with %q, want %q; scope %q", g.Handle, up.Handle, g.Claims.Scope)
+			if g := h.mint(t, up.Handle); g.Handle != "" || g.Claims.Scope != "read buy admin" || g.Claims.ACR != "2" {
+				t.Errorf("the new handle's passport says %+v; handle %q", g.Claims, g.Handle)
 			}
+			h.gainsNothing(t, st.Handle) // which is noted: version 4
 			list, err := h.List(ctx, "acme", "ada")
-			if err != nil || len(list) != 1 || list[0].Device.Name != "Firefox on Linux" || list[0].Version != 3 {
+			if err != nil || len(list) != 1 || list[0].Device.Name != "Firefox on Linux" || list[0].Version != 4 {
 				t.Errorf("List = %+v, %v", list, err)
 			}
 			for range 2 { // twice is fine
 				end, err := h.End(ctx, st.ID, session.Ended{By: "ada"})
-				if err != nil || end.Ended == nil || end.Ended.Why != session.LoggedOut || end.Version != 4 {
+				if err != nil || end.Ended == nil || end.Ended.Why != session.LoggedOut || end.Version != 5 {
 					t.Errorf("End = %+v, %v", end, err)
 				}
 			}
@@ -78,6 +79,27 @@ func TestTheLifeOfASession(t *testing.T) {
 				t.Errorf("List after the end = %+v, %v", list, err)
 			}
 		})
+	}
+}
+
+// gainsNothing makes sure that a handle which a step-up replaced is worth what it was before, and not for long.
+func (h *house) gainsNothing(t testing.TB, handle string) {
+	t.Helper()
+	g := h.mint(t, handle)
+	c := g.Claims
+	if g.Handle != "" || c.Scope != "read buy" || c.ACR != "1" || !reflect.DeepEqual(c.AMR, []string{"pwd"}) ||
+		c.ExpiresAt.Sub(c.IssuedAt) > 5*time.Second {
+		t.Errorf("a handle that a step-up replaced is given %+v; handle %q", c, g.Handle)
+	}
+	if st, err := h.Resolve(t.Context(), handle); err != nil || st.Handle != handle || st.ACR != "1" {
+		t.Errorf("Resolve = %+v, %v", st, err)
+	}
+	if st, err := h.Rotate(t.Context(), handle); !errors.Is(err, passport.ErrNoSession) {
+		t.Errorf("Rotate = %+v, %v", st, err)
+	}
+	ask := passport.Ask{Handle: handle, Workload: "edge", Scope: "admin"}
+	if _, err := h.Mint(t.Context(), ask); !errors.Is(err, passport.ErrScope) {
+		t.Errorf("the new scope is given: %v", err)
 	}
 }
 

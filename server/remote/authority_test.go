@@ -75,15 +75,13 @@ func TestPassportsComeFromAnotherNode(t *testing.T) {
 	if err != nil || next.Claims.Position < at.Position || next.Claims.Txn != c.Txn {
 		t.Errorf("the replacement is %+v, %v, want the same transaction from %v on", next.Claims, err, at)
 	}
-	up, err := o.sessions.StepUp(t.Context(), s.ID, session.StepUp{
-		ID: journal.NewID(), Expect: journal.Any, ACR: "2", AMR: []string{"hwk"},
-	})
+	successor, err := o.sessions.Rotate(t.Context(), s.Handle)
 	if err != nil {
 		t.Fatal(err)
 	}
 	rotated, err := far.Mint(t.Context(), passport.Ask{Handle: s.Handle})
-	if err != nil || rotated.Handle != up.Handle {
-		t.Errorf("the old handle brings %q, %v, want its successor %q", rotated.Handle, err, up.Handle)
+	if err != nil || rotated.Handle != successor.Handle {
+		t.Errorf("the old handle brings %q, %v, want its successor %q", rotated.Handle, err, successor.Handle)
 	}
 }
 
