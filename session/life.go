@@ -151,8 +151,8 @@ func (l life) accepts(generation int64, now time.Time) standing {
 	return old
 }
 
-// asBefore is the session as the handle knew it that a step-up replaced: whoever still has that one, and may have stolen
-// it, gains nothing, not even the next handle.
+// asBefore is the session as the handle knew it that a step-up replaced: whoever still has that one, perhaps stolen,
+// gains nothing, not even the next handle.
 func (l life) asBefore() life {
 	if b := l.before; b != nil {
 		l.ACR, l.AMR, l.AuthTime, l.Scopes, l.Generation = b.acr, b.amr, b.authTime, b.scopes, b.generation
