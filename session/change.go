@@ -93,9 +93,9 @@ func (s *Sessions) do(
 	return l.at(res.Snapshot), nil
 }
 
-// StepUp notes that the subject was recognised more surely, adds scopes, and gives the session its next handle. One that
-// was stolen before does not gain by it: for [RotationGrace] it stands for the session as it was before, for requests
-// that are under way, and it is never answered with the next one. Errors are those of [Sessions.Change].
+// StepUp notes that the subject was recognised more surely, adds scopes, and gives the session its next handle. One
+// that was stolen before does not gain by it: for [RotationGrace] it stands for the session as it was before, for
+// requests that are under way, and it is never answered with the next one. Errors are those of [Sessions.Change].
 func (s *Sessions) StepUp(ctx context.Context, id string, u StepUp) (Started, error) {
 	now := moment()
 	if u.AuthTime.IsZero() {
@@ -128,9 +128,9 @@ func (s *Sessions) StepUp(ctx context.Context, id string, u StepUp) (Started, er
 }
 
 // Resolve returns the session that a handle stands for, with the handle that the browser is to have: another one when
-// the given one was rotated a moment ago; see [Sessions.StepUp] for one that a step-up replaced. It returns [passport.ErrNoSession] for a handle that is forged, of another
-// cell, or was replaced earlier, which is noted in the session's history; and for a session that has ended, when the
-// error is [ErrEnded] as well.
+// the given one was rotated a moment ago; see [Sessions.StepUp] for one that a step-up replaced. It returns
+// [passport.ErrNoSession] for a handle that is forged, of another cell, or was replaced earlier, which is noted in the
+// session's history; and for a session that has ended, when the error is [ErrEnded] as well.
 func (s *Sessions) Resolve(ctx context.Context, handle string) (Started, error) {
 	l, err := s.open(ctx, handle)
 	if err != nil {
