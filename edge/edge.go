@@ -173,11 +173,8 @@ func (e *Edge) pass(w http.ResponseWriter, v *visit) {
 	if v.in.ContentLength < 0 && v.held != nil { // the body may take as long as it likes
 		e.streams.add(v, false)
 	}
-	to := &answer{ResponseWriter: w}
-	if v.in.ProtoMajor == 1 {
-		to.control = http.NewResponseController(w)
-		defer to.unbound()
-	}
+	to := &answer{ResponseWriter: w, control: http.NewResponseController(w), shared: v.in.ProtoMajor > 1}
+	defer to.end()
 	w = to
 	if v.route.Idempotency == Forward {
 		e.proxy.ServeHTTP(w, v.in)
@@ -204,36 +201,53 @@ func plainUpgrade(r *http.Request) *http.Request {
 // it would take a place among the requests under way for ever.
 type answer struct {
 	http.ResponseWriter
-	control *http.ResponseController // nil in HTTP/2, whose deadlines also end a stream that is only quiet
+	control *http.ResponseController
+	shared  bool // its connection is shared with other streams, as in HTTP/2
 	set     time.Time
 }
 
 // Write writes within the bound.
 func (a *answer) Write(p []byte) (int, error) {
 	a.bound()
+	defer a.rest()
 	return a.ResponseWriter.Write(p)
 }
 
 // FlushError is for [http.ResponseController].
 func (a *answer) FlushError() error {
 	a.bound()
-	return http.NewResponseController(a.ResponseWriter).Flush()
+	defer a.rest()
+	return a.control.Flush()
 }
 
 // bound lets what is written next take so long.
 func (a *answer) bound() {
-	if now := clock.Now(); a.control != nil && now.Sub(a.set) > bodyIdleRefresh {
+	if now := clock.Now(); a.shared || now.Sub(a.set) > bodyIdleRefresh {
 		a.set = now
-		_ = a.control.SetWriteDeadline(now.Add(bodyIdle)) // where it cannot be set, nothing is lost but this bound
+		a.until(now.Add(bodyIdle))
 	}
 }
 
-// unbound gives the connection back to other requests as it was.
-func (a *answer) unbound() {
-	if !a.set.IsZero() {
-		_ = a.control.SetWriteDeadline(time.Time{})
+// rest lets an answer be quiet: where the connection is shared, the deadline would end its stream for that, too.
+func (a *answer) rest() {
+	if a.shared {
+		a.until(time.Time{})
 	}
 }
+
+// end gives a connection back to other requests as it was. A stream of a shared one has no other requests, but the
+// rest of the answer before it.
+func (a *answer) end() {
+	switch {
+	case a.shared:
+		a.bound()
+	case !a.set.IsZero():
+		a.until(time.Time{})
+	}
+}
+
+// until sets the deadline. Where it cannot be set, nothing is lost but this bound.
+func (a *answer) until(t time.Time) { _ = a.control.SetWriteDeadline(t) }
 
 // Unwrap is for [http.ResponseController].
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
