@@ -169,7 +169,10 @@ func TestAnOlderCookieIsTakenOver(t *testing.T) {
 	t.Parallel()
 	var s *site
 	old := &importer{sessions: map[string]string{}}
-	s = open(t, echo, func(c *edge.Config) { c.Legacy = old })
+	s = open(t, echo, func(c *edge.Config) {
+		c.Legacy = old
+		trusting(c)
+	})
 	handle := s.signIn("alice")
 	old.sessions["seal"] = handle
 	got := s.call(t, "GET", "/account/", "", "Cookie: old=seal; a=1").want(t, 200)
@@ -182,6 +185,10 @@ func TestAnOlderCookieIsTakenOver(t *testing.T) {
 	sent := got.echoed(t)
 	if s.verify(t, sent.Header.Get(header.TxnToken)).Subject != "alice" || sent.Header.Get("Cookie") != "a=1" {
 		t.Errorf("the service got %v", sent.Header)
+	}
+	asked := s.ask(t, "", "X-Original-Uri: /account/", "X-Original-Method: GET", "Cookie: old=seal; a=1").want(t, 200)
+	if cookies := asked.header["Set-Cookie"]; len(cookies) != 1 || cookies[0] != want[0] || asked.header.Get("Cookie") != "a=1" {
+		t.Errorf("another proxy is answered with the cookies %q", cookies)
 	}
 	s.call(t, "GET", "/account/", handle).want(t, 200)
 	s.call(t, "GET", "/account/", "", "Cookie: old=forged").want(t, 401)

@@ -32,6 +32,8 @@ http://127.0.0.1:PORT {
 			uri /
 			copy_headers Txn-Token Vidimus-Position Vidimus-Consistency Cookie
 		}
+		@replaced not vars {http.reverse_proxy.header.Set-Cookie} ""
+		header @replaced +Set-Cookie {http.reverse_proxy.header.Set-Cookie}
 		reverse_proxy SERVICE
 	}
 }

@@ -24,6 +24,8 @@ import (
 
 	"example.com/vidimus/cell"
 	"example.com/vidimus/edge"
+	"example.com/vidimus/edge/legacy"
+	"example.com/vidimus/edge/legacy/sessionlegacy"
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/heartbeat/feed"
 	"example.com/vidimus/journal/mem"
@@ -69,7 +71,7 @@ func openProxied(t *testing.T) *proxied {
 	p.service = httptest.NewServer(serviceBehind(verifier))
 	t.Cleanup(p.service.Close)
 	p.edge, err = edge.Open(edge.Config{
-		Authority: p.sessions, View: follow(t, changes), SignInURL: "/sign-in",
+		Authority: p.sessions, View: follow(t, changes), SignInURL: "/sign-in", Legacy: importing(t, p.sessions),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Routes: []edge.Route{
 			{Path: "/", Public: true}, {Path: "/account/"}, {Path: "/admin/", Scopes: []string{"admin"}},
@@ -79,6 +81,20 @@ func openProxied(t *testing.T) *proxied {
 	p.auth = httptest.NewServer(p.edge.Auth())
 	t.Cleanup(p.auth.Close)
 	return p
+}
+
+// importing takes over the sessions of cookies named "old".
+func importing(t *testing.T, sessions *session.Sessions) *legacy.Gate {
+	t.Helper()
+	reader, err := legacy.NewReader(legacy.Config{Cookies: []legacy.Cookie{
+		{Name: "old", Format: legacy.JoseDir, Keys: []legacy.Key{{Secret: joseKinds()[0].key}}},
+	}})
+	must(t, err)
+	gate, err := legacy.NewGate(legacy.GateConfig{
+		Reader: reader, Journal: sessionlegacy.New(sessions, nil), Mode: legacy.Import,
+	})
+	must(t, err)
+	return gate
 }
 
 // serviceBehind answers with what it was sent; below /account/ only to those who have a passport.
@@ -275,6 +291,24 @@ func (p *proxied) protects(t *testing.T) {
 		for _, target := range []string{"/public/%2e%2e/admin/", "/public/..%2fadmin/", "/public;/../admin/", "//admin/"} {
 			if status, got, _ := p.get(t, target, ""); status == 200 && strings.HasPrefix(got.Path, "/admin") {
 				t.Errorf("%s passes", target)
+			}
+		}
+	})
+	t.Run("a new handle reaches the browser", func(t *testing.T) {
+		grace := p.signIn(t)
+		next, err := p.sessions.Rotate(t.Context(), grace.Handle)
+		must(t, err)
+		before := joseKinds()[0].byGoJose(t, nil)
+		for sent, want := range map[string]string{edge.CookieName + "=" + grace.Handle: next.Handle, "old=" + before: ""} {
+			status, _, h := p.get(t, "/account/x", sent)
+			all := (&http.Response{Header: h}).Cookies()
+			if status != 200 || len(all) != 1 || all[0].Name != edge.CookieName || all[0].MaxAge != 0 || !all[0].Secure ||
+				all[0].SameSite != http.SameSiteLaxMode || want != "" && all[0].Value != want {
+				t.Fatalf("%.40s…: got %d with Set-Cookie %q", sent, status, h["Set-Cookie"])
+			}
+			status, got, h := p.get(t, "/account/x", all[0].Name+"="+all[0].Value+"; old="+before)
+			if status != 200 || got.Subject != "ada" || h["Set-Cookie"] != nil || got.Header["Cookie"] != nil {
+				t.Errorf("with the new handle: got %d, %q of %+v", status, h["Set-Cookie"], got)
 			}
 		}
 	})
