@@ -187,7 +187,8 @@ func TestAnOlderCookieIsTakenOver(t *testing.T) {
 		t.Errorf("the service got %v", sent.Header)
 	}
 	asked := s.ask(t, "", "X-Original-Uri: /account/", "X-Original-Method: GET", "Cookie: old=seal; a=1").want(t, 200)
-	if cookies := asked.header["Set-Cookie"]; len(cookies) != 1 || cookies[0] != want[0] || asked.header.Get("Cookie") != "a=1" {
+	cookies := asked.header["Set-Cookie"]
+	if len(cookies) != 1 || cookies[0] != want[0] || asked.header.Get("Cookie") != "a=1" {
 		t.Errorf("another proxy is answered with the cookies %q", cookies)
 	}
 	s.call(t, "GET", "/account/", handle).want(t, 200)
