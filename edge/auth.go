@@ -32,11 +32,12 @@ const StatusField = "Vidimus-Status"
 // ($request_uri in nginx).
 //
 // The answer is 200 if the request may pass. Its fields Txn-Token, Vidimus-Position, Vidimus-Consistency and Cookie
-// (without the session's cookie) are for the request to the service, which must get them from nowhere else; its Set-
-// Cookie is for the client, and is always one: proxies join several, or pass on the first. So an older system's cookie
-// that was imported stays in the browser until it expires, and neither it nor the service minds. Other answers are for
-// the client as they are; for nginx (X-Original-URI) they are 401 or 403, with the real status in Vidimus-Status. A
-// service's answer does not come past here: Vidimus-Effect has no effect, and WebSockets are not judged again.
+// (without the session's cookie) are for the request to the service, which must get them from nowhere else. Its
+// Set-Cookie is for the client, and only ever one, because proxies join several or pass on the first: an older
+// system's cookie that was imported stays in the browser until it expires, though no service sees it. Other answers
+// are for the client as they are; for nginx (X-Original-URI) they are 401 or 403, with the real status in
+// Vidimus-Status. A service's answer does not come past here: Vidimus-Effect has no effect, and WebSockets are not
+// judged again.
 func (e *Edge) Auth() http.Handler { return http.HandlerFunc(e.serveAuth) }
 
 // Trusts reports whether a request comes from one of [Config.TrustedProxies].
