@@ -180,8 +180,11 @@ func (m *mint) failed(handle string, from netip.Addr, err error) error {
 		m.failures.take(from, now)
 		return passport.ErrNoSession
 	}
-	m.downUntil.Store(int64(now.Sub(m.began) + chance.Jitter(downFor)))
-	if errors.Is(err, passport.ErrUnavailable) {
+	unavailable := errors.Is(err, passport.ErrUnavailable)
+	if unavailable || errors.Is(err, context.DeadlineExceeded) { // anything else can be the fault of this handle alone
+		m.downUntil.Store(int64(now.Sub(m.began) + chance.Jitter(downFor)))
+	}
+	if unavailable {
 		return err
 	}
 	return fmt.Errorf("%w: %w", passport.ErrUnavailable, err)

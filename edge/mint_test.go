@@ -155,6 +155,19 @@ func TestAnAuthorityThatDoesNotAnswerIsLeftAloneForAWhile(t *testing.T) {
 	})
 }
 
+func TestAnAuthorityThatFailsForOneHandleIsNotDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, authority := slowly()
+		for _, answer := range []error{errors.New("the passport is too large"), nil} {
+			out := m.begin(t.Context(), 0)
+			authority.answer <- answer
+			if f := <-out; errors.Is(f.err, passport.ErrUnavailable) != (answer != nil) {
+				t.Errorf("answered %v: %v", answer, f.err)
+			}
+		}
+	})
+}
+
 func TestAHandleWithoutASessionIsAskedAboutOnceInAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, authority := slowly()
