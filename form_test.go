@@ -35,7 +35,7 @@ var manyNames = map[string]struct {
 	reason string
 }{
 	"journal":              {72, "the ground room: the words, limits and errors that all other rooms share"},
-	"server/internal/wire": {66, "two words for each message, there and back; only the server's rooms see them"},
+	"server/internal/wire": {70, "two words for each message, there and back; only the server's rooms see them"},
 	"passport":             {54, "the ground room of what travels: its words, errors and seams, for both sides"},
 }
 

@@ -198,7 +198,7 @@ func (s *Sessions) Subject(ctx context.Context, tenant, subject string) (Subject
 		return Subject{}, err
 	}
 	p, err := s.person(ctx, passport.SubjectKey(tenant, subject))
-	return subjectOf(tenant, subject, p), err
+	return s.subjectOf(tenant, subject, p), err
 }
 
 func validSubject(tenant, subject string) error {
@@ -208,8 +208,11 @@ func validSubject(tenant, subject string) error {
 	return text("subject", subject, maxSubject, true)
 }
 
-func subjectOf(tenant, subject string, p entity.Snapshot[person]) Subject {
-	return Subject{Tenant: tenant, ID: subject, Version: p.Version, Position: p.Position, State: p.State.State}
+func (s *Sessions) subjectOf(tenant, subject string, p entity.Snapshot[person]) Subject {
+	return Subject{
+		Tenant: tenant, ID: subject, Version: p.Version, Position: p.Position, Mark: s.known.mark(p.Position),
+		State: p.State.State,
+	}
 }
 
 // ChangeSubject sets and removes attributes of a subject; all its sessions have them from then on. When it is done on
@@ -239,7 +242,7 @@ func (s *Sessions) ChangeSubject(ctx context.Context, tenant, subject string, c 
 	if err == nil && len(res.Events) == 0 && c.Via != "" {
 		_, err = s.acting(ctx, tenant, subject, c.Via) // nothing to change, but not for everybody
 	}
-	return subjectOf(tenant, subject, res.Snapshot), err
+	return s.subjectOf(tenant, subject, res.Snapshot), err
 }
 
 // acting looks at the session on whose behalf its subject is changed.

@@ -30,6 +30,7 @@ const (
 // began.
 type known struct {
 	mu      sync.Mutex
+	log     string
 	epoch   journal.LogEpoch // of the log that this is of; a restored log is another one
 	lives   recent[entity.Snapshot[life]]
 	persons recent[entity.Snapshot[person]]
@@ -67,14 +68,22 @@ func (r *recent[V]) put(key string, v V) {
 	r.young[key] = v
 }
 
-// of forgets everything if it was of another epoch of the log.
-func (k *known) of(epoch journal.LogEpoch) {
+// of forgets everything if it was of another epoch of the log than the one that ends at head.
+func (k *known) of(head journal.Checkpoint) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.epoch != epoch {
-		k.epoch, k.wide, k.all = epoch, 0, nil
+	if k.log != head.Log || k.epoch != head.Epoch {
+		k.log, k.epoch, k.wide, k.all = head.Log, head.Epoch, 0, nil
 		k.lives, k.persons, k.tenants = recent[entity.Snapshot[life]]{}, recent[entity.Snapshot[person]]{}, recent[bar]{}
 	}
+}
+
+// mark names the log that a position is of. If that has a new epoch which was not noticed yet, the mark is of the one
+// before, and whoever waits for it asks for everything instead.
+func (k *known) mark(at journal.Position) passport.Mark {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return passport.Mark{Log: k.log, Epoch: int64(k.epoch), Position: int64(at)}
 }
 
 // remember returns what is remembered under a key, brought up to date by extend, and remembers that.
@@ -226,6 +235,7 @@ func (l *look) session() Session { return l.at(l.life) }
 func (l *look) at(v entity.Snapshot[life]) Session {
 	s := v.State.Session
 	s.ID, s.Version, s.Position = l.sid, v.Version, v.Position
+	s.Mark = l.sessions.known.mark(v.Position)
 	at := *l
 	at.life = v
 	s.Ended = at.end(clock.Now())

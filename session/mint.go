@@ -104,7 +104,7 @@ func (s *Sessions) head(ctx context.Context) (time.Time, journal.Checkpoint, err
 	if err != nil {
 		return now, head, unavailable(err)
 	}
-	s.known.of(head.Epoch)
+	s.known.of(head)
 	return now, head, nil
 }
 

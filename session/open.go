@@ -77,6 +77,9 @@ func Open(ctx context.Context, cfg Config) (*Sessions, error) {
 			Problem: fmt.Sprintf("has so long an Issuer, TrustDomain or Schema that passports get too large: %v", err),
 		}
 	}
+	if _, _, err := s.head(ctx); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"example.com/vidimus/cell"
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/passport"
 	"example.com/vidimus/passport/keyring"
 )
 
@@ -84,6 +85,7 @@ type Session struct {
 	ID              string // 22 characters
 	Version         journal.Version
 	Position        journal.Position // of its last event
+	Mark            passport.Mark    // the same place with its log, for header.SetEffect
 	Tenant, Subject string
 	Device          Device
 	ACR             string
@@ -94,7 +96,7 @@ type Session struct {
 	Started         time.Time
 	Idle            time.Duration
 	Expires         time.Time // absolute
-	Generation      int64     // of its handle
+	Generation      int64     // of its handle, from 1
 	Rotated         time.Time
 	Ended           *Ended // nil while it lives
 }
@@ -124,6 +126,7 @@ type Subject struct {
 	Tenant, ID string
 	Version    journal.Version
 	Position   journal.Position
+	Mark       passport.Mark // as in Session
 	State      State
 }
 

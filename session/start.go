@@ -132,22 +132,10 @@ func (s *Sessions) withHandle(of Session) Started {
 
 // startOnce looks at everything around the new session, and begins it if nothing of that has changed.
 func (s *Sessions) startOnce(ctx context.Context, sid string, st *Start) (entity.Result[life], error) {
-	none := entity.Result[life]{}
 	key := passport.SubjectKey(st.Tenant, st.Subject)
-	p, err := s.person(ctx, key)
+	p, w, err := s.ground(ctx, key, st)
 	if err != nil {
-		return none, err
-	}
-	w, err := s.wide(ctx, st.Tenant)
-	if err != nil {
-		return none, err
-	}
-	if !st.Proved.IsZero() {
-		for _, end := range []Ended{p.State.end, w.tenant.end, w.all.end} {
-			if !st.Proved.After(end.At) && !end.At.IsZero() {
-				return none, fmt.Errorf("%w: revoked after the proof was made", ErrEnded)
-			}
-		}
+		return entity.Result[life]{}, err
 	}
 	now := moment()
 	at := floors{p.Version, w.tenant.version, w.all.version}
@@ -176,6 +164,23 @@ func (s *Sessions) startOnce(ctx context.Context, sid string, st *Start) (entity
 		return u, err
 	}
 	return s.lives.DoAlso(ctx, s.cell, sid, begin{e}, &entity.Options{ID: st.ID, Tries: 1}, also)
+}
+
+// ground returns what a new session stands on: its subject, and the revocations around it. It returns [ErrEnded] if one
+// of them came after the proof of who the subject is.
+func (s *Sessions) ground(ctx context.Context, key string, st *Start) (p entity.Snapshot[person], w wide, err error) {
+	if p, err = s.person(ctx, key); err != nil {
+		return p, w, err
+	}
+	if w, err = s.wide(ctx, st.Tenant); err != nil || st.Proved.IsZero() {
+		return p, w, err
+	}
+	for _, end := range []Ended{p.State.end, w.tenant.end, w.all.end} {
+		if !st.Proved.After(end.At) && !end.At.IsZero() {
+			return p, w, fmt.Errorf("%w: revoked after the proof was made", ErrEnded)
+		}
+	}
+	return p, w, nil
 }
 
 // newSubject returns the append that gives a new subject its state, or checks that the one there is did not change.

@@ -92,6 +92,38 @@ func (s *sessionService) Start(ctx context.Context, m *pb.StartRequest) (*pb.Sta
 	return started(s.a.sessions.Start(ctx, command))
 }
 
+// Foretell implements the service.
+func (s *sessionService) Foretell(ctx context.Context, m *pb.StartRequest) (*pb.ForetellResponse, error) {
+	v, err := s.a.door.Enter(ctx, m.GetCell())
+	if err != nil {
+		return nil, err
+	}
+	if err := door.Need(v.Rights, token.Session, m.GetTenant()); err != nil {
+		return nil, err
+	}
+	command, err := wire.ToStart(m)
+	if err != nil {
+		return nil, err
+	}
+	begun, err := s.a.sessions.Foretell(ctx, command)
+	if err != nil {
+		return nil, err
+	}
+	return wire.Foretold(&begun)
+}
+
+// GetPublic implements the service.
+func (s *sessionService) GetPublic(ctx context.Context, m *pb.GetPublicRequest) (*pb.PublicAttributes, error) {
+	if _, err := s.a.door.Enter(ctx, m.GetCell()); err != nil {
+		return nil, err
+	}
+	public, err := s.a.sessions.Public(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return wire.Public(public), nil
+}
+
 func started(s session.Started, err error) (*pb.StartResponse, error) {
 	if err != nil {
 		return nil, err

@@ -38,6 +38,28 @@ func (s *Sessions) Start(ctx context.Context, st session.Start) (session.Started
 	return wire.ToStarted(out)
 }
 
+// Foretell returns the error that Start would return now, as [session.Sessions.Foretell] does.
+func (s *Sessions) Foretell(ctx context.Context, st session.Start) (session.Session, error) {
+	m, err := wire.Start(s.log.cell, &st)
+	if err != nil {
+		return session.Session{}, err
+	}
+	out, err := s.log.sessions.Foretell(ctx, m)
+	if err != nil {
+		return session.Session{}, reading(ctx, err)
+	}
+	return wire.ToForetold(out)
+}
+
+// Public returns what the public schema declares, as [session.Sessions.Public] does.
+func (s *Sessions) Public(ctx context.Context) (session.Public, error) {
+	m, err := s.log.sessions.GetPublic(ctx, &pb.GetPublicRequest{Cell: s.log.cell})
+	if err != nil {
+		return session.Public{}, reading(ctx, err)
+	}
+	return wire.ToPublic(m), nil
+}
+
 // Resolve returns the session of a handle, as [session.Sessions.Resolve] does.
 func (s *Sessions) Resolve(ctx context.Context, handle string) (session.Started, error) {
 	m, err := s.log.sessions.Resolve(ctx, &pb.ResolveRequest{Cell: s.log.cell, Handle: handle})

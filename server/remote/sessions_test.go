@@ -97,6 +97,36 @@ func TestSessionsBehindTheNetworkAreAsThoseAtHand(t *testing.T) {
 	}
 }
 
+func TestWhatIsForetoldBehindTheNetworkIsAsAtHand(t *testing.T) {
+	t.Parallel()
+	o := start(t, nil, "", "")
+	far := o.dial(t, "session:acme").Sessions()
+	ctx := t.Context()
+	command := signIn()
+	if got, err := far.Foretell(ctx, command); err != nil || got.ID != "" {
+		t.Errorf("before the start: got %+v, %v; want nothing", got, err)
+	}
+	begun, err := far.Start(ctx, command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := far.Foretell(ctx, command); err != nil || !reflect.DeepEqual(got, begun.Session) {
+		t.Errorf("after it: got %+v, %v\nwant %+v", got, err, begun.Session)
+	}
+	for want, st := range map[error]session.Start{
+		journal.ErrInvalid:   {Tenant: "acme", Subject: "u", State: limit("1")},
+		remote.ErrPermission: {Tenant: "other", Subject: "u"},
+	} {
+		if _, err := far.Foretell(ctx, st); !errors.Is(err, want) {
+			t.Errorf("of %s: got %v, want %v", st.Tenant, err, want)
+		}
+	}
+	public, err := far.Public(ctx)
+	if want, _ := o.sessions.Public(ctx); err != nil || len(want.Subject) == 0 || !reflect.DeepEqual(public, want) {
+		t.Errorf("public: got %+v, %v, want %+v", public, err, want)
+	}
+}
+
 func TestHistoriesComeWhole(t *testing.T) {
 	t.Parallel()
 	o := start(t, nil, "", "")

@@ -165,7 +165,9 @@ type SessionInfo struct {
 	Generation int64                  `protobuf:"varint,15,opt,name=generation,proto3" json:"generation,omitempty"`
 	Rotated    *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=rotated,proto3" json:"rotated,omitempty"`
 	// ended is not set while it lives.
-	Ended         *SessionEnd `protobuf:"bytes,17,opt,name=ended,proto3" json:"ended,omitempty"`
+	Ended *SessionEnd `protobuf:"bytes,17,opt,name=ended,proto3" json:"ended,omitempty"`
+	// mark is position with the log that it is of: what a service says in Vidimus-Effect when it has changed something.
+	Mark          *Mark `protobuf:"bytes,18,opt,name=mark,proto3" json:"mark,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -319,6 +321,13 @@ func (x *SessionInfo) GetEnded() *SessionEnd {
 	return nil
 }
 
+func (x *SessionInfo) GetMark() *Mark {
+	if x != nil {
+		return x.Mark
+	}
+	return nil
+}
+
 type SessionEnd struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
@@ -389,12 +398,14 @@ func (x *SessionEnd) GetReason() string {
 }
 
 type SubjectInfo struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Subject       string                 `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
-	Version       int64                  `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
-	Position      int64                  `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"`
-	State         *Attributes            `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Tenant   string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Subject  string                 `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	Version  int64                  `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	Position int64                  `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"`
+	State    *Attributes            `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	// mark is as in SessionInfo.
+	Mark          *Mark `protobuf:"bytes,6,opt,name=mark,proto3" json:"mark,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -460,6 +471,13 @@ func (x *SubjectInfo) GetPosition() int64 {
 func (x *SubjectInfo) GetState() *Attributes {
 	if x != nil {
 		return x.State
+	}
+	return nil
+}
+
+func (x *SubjectInfo) GetMark() *Mark {
+	if x != nil {
+		return x.Mark
 	}
 	return nil
 }
@@ -671,6 +689,149 @@ func (x *StartResponse) GetHandle() string {
 	return ""
 }
 
+type ForetellResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// session is what a start with the same id has begun, as it is now; not set if there was none.
+	Session       *SessionInfo `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForetellResponse) Reset() {
+	*x = ForetellResponse{}
+	mi := &file_vidimus_v1_session_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForetellResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForetellResponse) ProtoMessage() {}
+
+func (x *ForetellResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_vidimus_v1_session_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForetellResponse.ProtoReflect.Descriptor instead.
+func (*ForetellResponse) Descriptor() ([]byte, []int) {
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ForetellResponse) GetSession() *SessionInfo {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+type GetPublicRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cell          string                 `protobuf:"bytes,1,opt,name=cell,proto3" json:"cell,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPublicRequest) Reset() {
+	*x = GetPublicRequest{}
+	mi := &file_vidimus_v1_session_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPublicRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPublicRequest) ProtoMessage() {}
+
+func (x *GetPublicRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_vidimus_v1_session_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPublicRequest.ProtoReflect.Descriptor instead.
+func (*GetPublicRequest) Descriptor() ([]byte, []int) {
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetPublicRequest) GetCell() string {
+	if x != nil {
+		return x.Cell
+	}
+	return ""
+}
+
+type PublicAttributes struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// subject and session say by the name of each attribute of which JSON type it is: "string", "number", "boolean",
+	// "object" or "array"; empty for any.
+	Subject       map[string]string `protobuf:"bytes,1,rep,name=subject,proto3" json:"subject,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Session       map[string]string `protobuf:"bytes,2,rep,name=session,proto3" json:"session,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublicAttributes) Reset() {
+	*x = PublicAttributes{}
+	mi := &file_vidimus_v1_session_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublicAttributes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublicAttributes) ProtoMessage() {}
+
+func (x *PublicAttributes) ProtoReflect() protoreflect.Message {
+	mi := &file_vidimus_v1_session_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublicAttributes.ProtoReflect.Descriptor instead.
+func (*PublicAttributes) Descriptor() ([]byte, []int) {
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PublicAttributes) GetSubject() map[string]string {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+func (x *PublicAttributes) GetSession() map[string]string {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
 type ResolveRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Cell          string                 `protobuf:"bytes,1,opt,name=cell,proto3" json:"cell,omitempty"`
@@ -681,7 +842,7 @@ type ResolveRequest struct {
 
 func (x *ResolveRequest) Reset() {
 	*x = ResolveRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[7]
+	mi := &file_vidimus_v1_session_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -693,7 +854,7 @@ func (x *ResolveRequest) String() string {
 func (*ResolveRequest) ProtoMessage() {}
 
 func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[7]
+	mi := &file_vidimus_v1_session_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -706,7 +867,7 @@ func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveRequest.ProtoReflect.Descriptor instead.
 func (*ResolveRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{7}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ResolveRequest) GetCell() string {
@@ -733,7 +894,7 @@ type GetSessionRequest struct {
 
 func (x *GetSessionRequest) Reset() {
 	*x = GetSessionRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[8]
+	mi := &file_vidimus_v1_session_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +906,7 @@ func (x *GetSessionRequest) String() string {
 func (*GetSessionRequest) ProtoMessage() {}
 
 func (x *GetSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[8]
+	mi := &file_vidimus_v1_session_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +919,7 @@ func (x *GetSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSessionRequest.ProtoReflect.Descriptor instead.
 func (*GetSessionRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{8}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetSessionRequest) GetCell() string {
@@ -786,7 +947,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[9]
+	mi := &file_vidimus_v1_session_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +959,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[9]
+	mi := &file_vidimus_v1_session_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +972,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{9}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListSessionsRequest) GetCell() string {
@@ -844,7 +1005,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[10]
+	mi := &file_vidimus_v1_session_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +1017,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[10]
+	mi := &file_vidimus_v1_session_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,7 +1030,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{10}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*SessionInfo {
@@ -890,7 +1051,7 @@ type ChangeSessionRequest struct {
 
 func (x *ChangeSessionRequest) Reset() {
 	*x = ChangeSessionRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[11]
+	mi := &file_vidimus_v1_session_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1063,7 @@ func (x *ChangeSessionRequest) String() string {
 func (*ChangeSessionRequest) ProtoMessage() {}
 
 func (x *ChangeSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[11]
+	mi := &file_vidimus_v1_session_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +1076,7 @@ func (x *ChangeSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeSessionRequest.ProtoReflect.Descriptor instead.
 func (*ChangeSessionRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{11}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ChangeSessionRequest) GetCell() string {
@@ -958,7 +1119,7 @@ type AttributeChange struct {
 
 func (x *AttributeChange) Reset() {
 	*x = AttributeChange{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[12]
+	mi := &file_vidimus_v1_session_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +1131,7 @@ func (x *AttributeChange) String() string {
 func (*AttributeChange) ProtoMessage() {}
 
 func (x *AttributeChange) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[12]
+	mi := &file_vidimus_v1_session_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +1144,7 @@ func (x *AttributeChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeChange.ProtoReflect.Descriptor instead.
 func (*AttributeChange) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{12}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AttributeChange) GetId() string {
@@ -1039,7 +1200,7 @@ type GetSubjectRequest struct {
 
 func (x *GetSubjectRequest) Reset() {
 	*x = GetSubjectRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[13]
+	mi := &file_vidimus_v1_session_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1212,7 @@ func (x *GetSubjectRequest) String() string {
 func (*GetSubjectRequest) ProtoMessage() {}
 
 func (x *GetSubjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[13]
+	mi := &file_vidimus_v1_session_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1225,7 @@ func (x *GetSubjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSubjectRequest.ProtoReflect.Descriptor instead.
 func (*GetSubjectRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{13}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetSubjectRequest) GetCell() string {
@@ -1100,7 +1261,7 @@ type ChangeSubjectRequest struct {
 
 func (x *ChangeSubjectRequest) Reset() {
 	*x = ChangeSubjectRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[14]
+	mi := &file_vidimus_v1_session_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1273,7 @@ func (x *ChangeSubjectRequest) String() string {
 func (*ChangeSubjectRequest) ProtoMessage() {}
 
 func (x *ChangeSubjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[14]
+	mi := &file_vidimus_v1_session_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1286,7 @@ func (x *ChangeSubjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeSubjectRequest.ProtoReflect.Descriptor instead.
 func (*ChangeSubjectRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{14}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ChangeSubjectRequest) GetCell() string {
@@ -1175,7 +1336,7 @@ type StepUpRequest struct {
 
 func (x *StepUpRequest) Reset() {
 	*x = StepUpRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[15]
+	mi := &file_vidimus_v1_session_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1348,7 @@ func (x *StepUpRequest) String() string {
 func (*StepUpRequest) ProtoMessage() {}
 
 func (x *StepUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[15]
+	mi := &file_vidimus_v1_session_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1361,7 @@ func (x *StepUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepUpRequest.ProtoReflect.Descriptor instead.
 func (*StepUpRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{15}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StepUpRequest) GetCell() string {
@@ -1276,7 +1437,7 @@ type RotateRequest struct {
 
 func (x *RotateRequest) Reset() {
 	*x = RotateRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[16]
+	mi := &file_vidimus_v1_session_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +1449,7 @@ func (x *RotateRequest) String() string {
 func (*RotateRequest) ProtoMessage() {}
 
 func (x *RotateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[16]
+	mi := &file_vidimus_v1_session_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +1462,7 @@ func (x *RotateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateRequest.ProtoReflect.Descriptor instead.
 func (*RotateRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{16}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RotateRequest) GetCell() string {
@@ -1333,7 +1494,7 @@ type EndRequest struct {
 
 func (x *EndRequest) Reset() {
 	*x = EndRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[17]
+	mi := &file_vidimus_v1_session_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1345,7 +1506,7 @@ func (x *EndRequest) String() string {
 func (*EndRequest) ProtoMessage() {}
 
 func (x *EndRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[17]
+	mi := &file_vidimus_v1_session_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,7 +1519,7 @@ func (x *EndRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndRequest.ProtoReflect.Descriptor instead.
 func (*EndRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{17}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *EndRequest) GetCell() string {
@@ -1413,7 +1574,7 @@ type RevokeRequest struct {
 
 func (x *RevokeRequest) Reset() {
 	*x = RevokeRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[18]
+	mi := &file_vidimus_v1_session_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1586,7 @@ func (x *RevokeRequest) String() string {
 func (*RevokeRequest) ProtoMessage() {}
 
 func (x *RevokeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[18]
+	mi := &file_vidimus_v1_session_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1599,7 @@ func (x *RevokeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRequest.ProtoReflect.Descriptor instead.
 func (*RevokeRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{18}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RevokeRequest) GetCell() string {
@@ -1500,7 +1661,7 @@ type RevokeResponse struct {
 
 func (x *RevokeResponse) Reset() {
 	*x = RevokeResponse{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[19]
+	mi := &file_vidimus_v1_session_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1673,7 @@ func (x *RevokeResponse) String() string {
 func (*RevokeResponse) ProtoMessage() {}
 
 func (x *RevokeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[19]
+	mi := &file_vidimus_v1_session_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1686,7 @@ func (x *RevokeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeResponse.ProtoReflect.Descriptor instead.
 func (*RevokeResponse) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{19}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RevokeResponse) GetPosition() int64 {
@@ -1551,7 +1712,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[20]
+	mi := &file_vidimus_v1_session_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1563,7 +1724,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[20]
+	mi := &file_vidimus_v1_session_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1576,7 +1737,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{20}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *HistoryRequest) GetCell() string {
@@ -1631,7 +1792,7 @@ type HistoryResponse struct {
 
 func (x *HistoryResponse) Reset() {
 	*x = HistoryResponse{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[21]
+	mi := &file_vidimus_v1_session_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +1804,7 @@ func (x *HistoryResponse) String() string {
 func (*HistoryResponse) ProtoMessage() {}
 
 func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[21]
+	mi := &file_vidimus_v1_session_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +1817,7 @@ func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryResponse.ProtoReflect.Descriptor instead.
 func (*HistoryResponse) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{21}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HistoryResponse) GetEntries() []*HistoryEntry {
@@ -1689,7 +1850,7 @@ type HistoryEntry struct {
 
 func (x *HistoryEntry) Reset() {
 	*x = HistoryEntry{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[22]
+	mi := &file_vidimus_v1_session_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1701,7 +1862,7 @@ func (x *HistoryEntry) String() string {
 func (*HistoryEntry) ProtoMessage() {}
 
 func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[22]
+	mi := &file_vidimus_v1_session_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,7 +1875,7 @@ func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEntry.ProtoReflect.Descriptor instead.
 func (*HistoryEntry) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{22}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HistoryEntry) GetPosition() int64 {
@@ -1768,7 +1929,7 @@ type RotateKeyRequest struct {
 
 func (x *RotateKeyRequest) Reset() {
 	*x = RotateKeyRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[23]
+	mi := &file_vidimus_v1_session_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1780,7 +1941,7 @@ func (x *RotateKeyRequest) String() string {
 func (*RotateKeyRequest) ProtoMessage() {}
 
 func (x *RotateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[23]
+	mi := &file_vidimus_v1_session_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1793,7 +1954,7 @@ func (x *RotateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{23}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RotateKeyRequest) GetCell() string {
@@ -1812,7 +1973,7 @@ type RotateKeyResponse struct {
 
 func (x *RotateKeyResponse) Reset() {
 	*x = RotateKeyResponse{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[24]
+	mi := &file_vidimus_v1_session_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1824,7 +1985,7 @@ func (x *RotateKeyResponse) String() string {
 func (*RotateKeyResponse) ProtoMessage() {}
 
 func (x *RotateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[24]
+	mi := &file_vidimus_v1_session_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1837,7 +1998,7 @@ func (x *RotateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{24}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RotateKeyResponse) GetKid() string {
@@ -1859,7 +2020,7 @@ type WithdrawKeyRequest struct {
 
 func (x *WithdrawKeyRequest) Reset() {
 	*x = WithdrawKeyRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[25]
+	mi := &file_vidimus_v1_session_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +2032,7 @@ func (x *WithdrawKeyRequest) String() string {
 func (*WithdrawKeyRequest) ProtoMessage() {}
 
 func (x *WithdrawKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[25]
+	mi := &file_vidimus_v1_session_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +2045,7 @@ func (x *WithdrawKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawKeyRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawKeyRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{25}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *WithdrawKeyRequest) GetCell() string {
@@ -1923,7 +2084,7 @@ type WithdrawKeyResponse struct {
 
 func (x *WithdrawKeyResponse) Reset() {
 	*x = WithdrawKeyResponse{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[26]
+	mi := &file_vidimus_v1_session_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1935,7 +2096,7 @@ func (x *WithdrawKeyResponse) String() string {
 func (*WithdrawKeyResponse) ProtoMessage() {}
 
 func (x *WithdrawKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[26]
+	mi := &file_vidimus_v1_session_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1948,7 +2109,7 @@ func (x *WithdrawKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawKeyResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawKeyResponse) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{26}
+	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{29}
 }
 
 var File_vidimus_v1_session_proto protoreflect.FileDescriptor
@@ -1956,7 +2117,7 @@ var File_vidimus_v1_session_proto protoreflect.FileDescriptor
 const file_vidimus_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"\x18vidimus/v1/session.proto\x12\n" +
-	"vidimus.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"L\n" +
+	"vidimus.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15vidimus/v1/feed.proto\"L\n" +
 	"\n" +
 	"Attributes\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12*\n" +
@@ -1965,7 +2126,7 @@ const file_vidimus_v1_session_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
 	"user_agent\x18\x02 \x01(\tR\tuserAgent\x12\x18\n" +
-	"\aaddress\x18\x03 \x01(\tR\aaddress\"\xf3\x04\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\"\x99\x05\n" +
 	"\vSessionInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x1a\n" +
@@ -1986,19 +2147,21 @@ const file_vidimus_v1_session_proto_rawDesc = "" +
 	"generation\x18\x0f \x01(\x03R\n" +
 	"generation\x124\n" +
 	"\arotated\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\arotated\x12,\n" +
-	"\x05ended\x18\x11 \x01(\v2\x16.vidimus.v1.SessionEndR\x05ended\"r\n" +
+	"\x05ended\x18\x11 \x01(\v2\x16.vidimus.v1.SessionEndR\x05ended\x12$\n" +
+	"\x04mark\x18\x12 \x01(\v2\x10.vidimus.v1.MarkR\x04mark\"r\n" +
 	"\n" +
 	"SessionEnd\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x10\n" +
 	"\x03why\x18\x02 \x01(\tR\x03why\x12\x0e\n" +
 	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xa3\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xc9\x01\n" +
 	"\vSubjectInfo\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x03R\aversion\x12\x1a\n" +
 	"\bposition\x18\x04 \x01(\x03R\bposition\x12,\n" +
-	"\x05state\x18\x05 \x01(\v2\x16.vidimus.v1.AttributesR\x05state\"\x8a\x04\n" +
+	"\x05state\x18\x05 \x01(\v2\x16.vidimus.v1.AttributesR\x05state\x12$\n" +
+	"\x04mark\x18\x06 \x01(\v2\x10.vidimus.v1.MarkR\x04mark\"\x8a\x04\n" +
 	"\fStartRequest\x12\x12\n" +
 	"\x04cell\x18\x01 \x01(\tR\x04cell\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
@@ -2017,7 +2180,20 @@ const file_vidimus_v1_session_proto_rawDesc = "" +
 	"\x06proved\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x06proved\"Z\n" +
 	"\rStartResponse\x121\n" +
 	"\asession\x18\x01 \x01(\v2\x17.vidimus.v1.SessionInfoR\asession\x12\x16\n" +
-	"\x06handle\x18\x02 \x01(\tR\x06handle\"<\n" +
+	"\x06handle\x18\x02 \x01(\tR\x06handle\"E\n" +
+	"\x10ForetellResponse\x121\n" +
+	"\asession\x18\x01 \x01(\v2\x17.vidimus.v1.SessionInfoR\asession\"&\n" +
+	"\x10GetPublicRequest\x12\x12\n" +
+	"\x04cell\x18\x01 \x01(\tR\x04cell\"\x94\x02\n" +
+	"\x10PublicAttributes\x12C\n" +
+	"\asubject\x18\x01 \x03(\v2).vidimus.v1.PublicAttributes.SubjectEntryR\asubject\x12C\n" +
+	"\asession\x18\x02 \x03(\v2).vidimus.v1.PublicAttributes.SessionEntryR\asession\x1a:\n" +
+	"\fSubjectEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
+	"\fSessionEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"<\n" +
 	"\x0eResolveRequest\x12\x12\n" +
 	"\x04cell\x18\x01 \x01(\tR\x04cell\x12\x16\n" +
 	"\x06handle\x18\x02 \x01(\tR\x06handle\"A\n" +
@@ -2106,9 +2282,11 @@ const file_vidimus_v1_session_proto_rawDesc = "" +
 	"\x03kid\x18\x02 \x01(\tR\x03kid\x12\x0e\n" +
 	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x15\n" +
-	"\x13WithdrawKeyResponse2\xf7\a\n" +
+	"\x13WithdrawKeyResponse2\x8e\t\n" +
 	"\x0eSessionService\x12<\n" +
-	"\x05Start\x12\x18.vidimus.v1.StartRequest\x1a\x19.vidimus.v1.StartResponse\x12E\n" +
+	"\x05Start\x12\x18.vidimus.v1.StartRequest\x1a\x19.vidimus.v1.StartResponse\x12G\n" +
+	"\bForetell\x12\x18.vidimus.v1.StartRequest\x1a\x1c.vidimus.v1.ForetellResponse\"\x03\x90\x02\x01\x12L\n" +
+	"\tGetPublic\x12\x1c.vidimus.v1.GetPublicRequest\x1a\x1c.vidimus.v1.PublicAttributes\"\x03\x90\x02\x01\x12E\n" +
 	"\aResolve\x12\x1a.vidimus.v1.ResolveRequest\x1a\x19.vidimus.v1.StartResponse\"\x03\x90\x02\x01\x12I\n" +
 	"\n" +
 	"GetSession\x12\x1d.vidimus.v1.GetSessionRequest\x1a\x17.vidimus.v1.SessionInfo\"\x03\x90\x02\x01\x12V\n" +
@@ -2137,7 +2315,7 @@ func file_vidimus_v1_session_proto_rawDescGZIP() []byte {
 	return file_vidimus_v1_session_proto_rawDescData
 }
 
-var file_vidimus_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_vidimus_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_vidimus_v1_session_proto_goTypes = []any{
 	(*Attributes)(nil),            // 0: vidimus.v1.Attributes
 	(*Device)(nil),                // 1: vidimus.v1.Device
@@ -2146,91 +2324,106 @@ var file_vidimus_v1_session_proto_goTypes = []any{
 	(*SubjectInfo)(nil),           // 4: vidimus.v1.SubjectInfo
 	(*StartRequest)(nil),          // 5: vidimus.v1.StartRequest
 	(*StartResponse)(nil),         // 6: vidimus.v1.StartResponse
-	(*ResolveRequest)(nil),        // 7: vidimus.v1.ResolveRequest
-	(*GetSessionRequest)(nil),     // 8: vidimus.v1.GetSessionRequest
-	(*ListSessionsRequest)(nil),   // 9: vidimus.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),  // 10: vidimus.v1.ListSessionsResponse
-	(*ChangeSessionRequest)(nil),  // 11: vidimus.v1.ChangeSessionRequest
-	(*AttributeChange)(nil),       // 12: vidimus.v1.AttributeChange
-	(*GetSubjectRequest)(nil),     // 13: vidimus.v1.GetSubjectRequest
-	(*ChangeSubjectRequest)(nil),  // 14: vidimus.v1.ChangeSubjectRequest
-	(*StepUpRequest)(nil),         // 15: vidimus.v1.StepUpRequest
-	(*RotateRequest)(nil),         // 16: vidimus.v1.RotateRequest
-	(*EndRequest)(nil),            // 17: vidimus.v1.EndRequest
-	(*RevokeRequest)(nil),         // 18: vidimus.v1.RevokeRequest
-	(*RevokeResponse)(nil),        // 19: vidimus.v1.RevokeResponse
-	(*HistoryRequest)(nil),        // 20: vidimus.v1.HistoryRequest
-	(*HistoryResponse)(nil),       // 21: vidimus.v1.HistoryResponse
-	(*HistoryEntry)(nil),          // 22: vidimus.v1.HistoryEntry
-	(*RotateKeyRequest)(nil),      // 23: vidimus.v1.RotateKeyRequest
-	(*RotateKeyResponse)(nil),     // 24: vidimus.v1.RotateKeyResponse
-	(*WithdrawKeyRequest)(nil),    // 25: vidimus.v1.WithdrawKeyRequest
-	(*WithdrawKeyResponse)(nil),   // 26: vidimus.v1.WithdrawKeyResponse
-	(*structpb.Value)(nil),        // 27: google.protobuf.Value
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
+	(*ForetellResponse)(nil),      // 7: vidimus.v1.ForetellResponse
+	(*GetPublicRequest)(nil),      // 8: vidimus.v1.GetPublicRequest
+	(*PublicAttributes)(nil),      // 9: vidimus.v1.PublicAttributes
+	(*ResolveRequest)(nil),        // 10: vidimus.v1.ResolveRequest
+	(*GetSessionRequest)(nil),     // 11: vidimus.v1.GetSessionRequest
+	(*ListSessionsRequest)(nil),   // 12: vidimus.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),  // 13: vidimus.v1.ListSessionsResponse
+	(*ChangeSessionRequest)(nil),  // 14: vidimus.v1.ChangeSessionRequest
+	(*AttributeChange)(nil),       // 15: vidimus.v1.AttributeChange
+	(*GetSubjectRequest)(nil),     // 16: vidimus.v1.GetSubjectRequest
+	(*ChangeSubjectRequest)(nil),  // 17: vidimus.v1.ChangeSubjectRequest
+	(*StepUpRequest)(nil),         // 18: vidimus.v1.StepUpRequest
+	(*RotateRequest)(nil),         // 19: vidimus.v1.RotateRequest
+	(*EndRequest)(nil),            // 20: vidimus.v1.EndRequest
+	(*RevokeRequest)(nil),         // 21: vidimus.v1.RevokeRequest
+	(*RevokeResponse)(nil),        // 22: vidimus.v1.RevokeResponse
+	(*HistoryRequest)(nil),        // 23: vidimus.v1.HistoryRequest
+	(*HistoryResponse)(nil),       // 24: vidimus.v1.HistoryResponse
+	(*HistoryEntry)(nil),          // 25: vidimus.v1.HistoryEntry
+	(*RotateKeyRequest)(nil),      // 26: vidimus.v1.RotateKeyRequest
+	(*RotateKeyResponse)(nil),     // 27: vidimus.v1.RotateKeyResponse
+	(*WithdrawKeyRequest)(nil),    // 28: vidimus.v1.WithdrawKeyRequest
+	(*WithdrawKeyResponse)(nil),   // 29: vidimus.v1.WithdrawKeyResponse
+	nil,                           // 30: vidimus.v1.PublicAttributes.SubjectEntry
+	nil,                           // 31: vidimus.v1.PublicAttributes.SessionEntry
+	(*structpb.Value)(nil),        // 32: google.protobuf.Value
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
+	(*Mark)(nil),                  // 35: vidimus.v1.Mark
 }
 var file_vidimus_v1_session_proto_depIdxs = []int32{
-	27, // 0: vidimus.v1.Attributes.json:type_name -> google.protobuf.Value
+	32, // 0: vidimus.v1.Attributes.json:type_name -> google.protobuf.Value
 	1,  // 1: vidimus.v1.SessionInfo.device:type_name -> vidimus.v1.Device
-	28, // 2: vidimus.v1.SessionInfo.auth_time:type_name -> google.protobuf.Timestamp
+	33, // 2: vidimus.v1.SessionInfo.auth_time:type_name -> google.protobuf.Timestamp
 	0,  // 3: vidimus.v1.SessionInfo.state:type_name -> vidimus.v1.Attributes
-	28, // 4: vidimus.v1.SessionInfo.started:type_name -> google.protobuf.Timestamp
-	29, // 5: vidimus.v1.SessionInfo.idle:type_name -> google.protobuf.Duration
-	28, // 6: vidimus.v1.SessionInfo.expires:type_name -> google.protobuf.Timestamp
-	28, // 7: vidimus.v1.SessionInfo.rotated:type_name -> google.protobuf.Timestamp
+	33, // 4: vidimus.v1.SessionInfo.started:type_name -> google.protobuf.Timestamp
+	34, // 5: vidimus.v1.SessionInfo.idle:type_name -> google.protobuf.Duration
+	33, // 6: vidimus.v1.SessionInfo.expires:type_name -> google.protobuf.Timestamp
+	33, // 7: vidimus.v1.SessionInfo.rotated:type_name -> google.protobuf.Timestamp
 	3,  // 8: vidimus.v1.SessionInfo.ended:type_name -> vidimus.v1.SessionEnd
-	28, // 9: vidimus.v1.SessionEnd.at:type_name -> google.protobuf.Timestamp
-	0,  // 10: vidimus.v1.SubjectInfo.state:type_name -> vidimus.v1.Attributes
-	1,  // 11: vidimus.v1.StartRequest.device:type_name -> vidimus.v1.Device
-	28, // 12: vidimus.v1.StartRequest.auth_time:type_name -> google.protobuf.Timestamp
-	0,  // 13: vidimus.v1.StartRequest.state:type_name -> vidimus.v1.Attributes
-	0,  // 14: vidimus.v1.StartRequest.subject_state:type_name -> vidimus.v1.Attributes
-	29, // 15: vidimus.v1.StartRequest.idle:type_name -> google.protobuf.Duration
-	29, // 16: vidimus.v1.StartRequest.absolute:type_name -> google.protobuf.Duration
-	28, // 17: vidimus.v1.StartRequest.proved:type_name -> google.protobuf.Timestamp
-	2,  // 18: vidimus.v1.StartResponse.session:type_name -> vidimus.v1.SessionInfo
-	2,  // 19: vidimus.v1.ListSessionsResponse.sessions:type_name -> vidimus.v1.SessionInfo
-	12, // 20: vidimus.v1.ChangeSessionRequest.change:type_name -> vidimus.v1.AttributeChange
-	0,  // 21: vidimus.v1.AttributeChange.set:type_name -> vidimus.v1.Attributes
-	12, // 22: vidimus.v1.ChangeSubjectRequest.change:type_name -> vidimus.v1.AttributeChange
-	28, // 23: vidimus.v1.StepUpRequest.auth_time:type_name -> google.protobuf.Timestamp
-	22, // 24: vidimus.v1.HistoryResponse.entries:type_name -> vidimus.v1.HistoryEntry
-	28, // 25: vidimus.v1.HistoryEntry.time:type_name -> google.protobuf.Timestamp
-	0,  // 26: vidimus.v1.HistoryEntry.detail:type_name -> vidimus.v1.Attributes
-	5,  // 27: vidimus.v1.SessionService.Start:input_type -> vidimus.v1.StartRequest
-	7,  // 28: vidimus.v1.SessionService.Resolve:input_type -> vidimus.v1.ResolveRequest
-	8,  // 29: vidimus.v1.SessionService.GetSession:input_type -> vidimus.v1.GetSessionRequest
-	9,  // 30: vidimus.v1.SessionService.ListSessions:input_type -> vidimus.v1.ListSessionsRequest
-	11, // 31: vidimus.v1.SessionService.ChangeSession:input_type -> vidimus.v1.ChangeSessionRequest
-	13, // 32: vidimus.v1.SessionService.GetSubject:input_type -> vidimus.v1.GetSubjectRequest
-	14, // 33: vidimus.v1.SessionService.ChangeSubject:input_type -> vidimus.v1.ChangeSubjectRequest
-	15, // 34: vidimus.v1.SessionService.StepUp:input_type -> vidimus.v1.StepUpRequest
-	16, // 35: vidimus.v1.SessionService.Rotate:input_type -> vidimus.v1.RotateRequest
-	17, // 36: vidimus.v1.SessionService.End:input_type -> vidimus.v1.EndRequest
-	18, // 37: vidimus.v1.SessionService.Revoke:input_type -> vidimus.v1.RevokeRequest
-	20, // 38: vidimus.v1.SessionService.History:input_type -> vidimus.v1.HistoryRequest
-	23, // 39: vidimus.v1.SessionService.RotateKey:input_type -> vidimus.v1.RotateKeyRequest
-	25, // 40: vidimus.v1.SessionService.WithdrawKey:input_type -> vidimus.v1.WithdrawKeyRequest
-	6,  // 41: vidimus.v1.SessionService.Start:output_type -> vidimus.v1.StartResponse
-	6,  // 42: vidimus.v1.SessionService.Resolve:output_type -> vidimus.v1.StartResponse
-	2,  // 43: vidimus.v1.SessionService.GetSession:output_type -> vidimus.v1.SessionInfo
-	10, // 44: vidimus.v1.SessionService.ListSessions:output_type -> vidimus.v1.ListSessionsResponse
-	2,  // 45: vidimus.v1.SessionService.ChangeSession:output_type -> vidimus.v1.SessionInfo
-	4,  // 46: vidimus.v1.SessionService.GetSubject:output_type -> vidimus.v1.SubjectInfo
-	4,  // 47: vidimus.v1.SessionService.ChangeSubject:output_type -> vidimus.v1.SubjectInfo
-	6,  // 48: vidimus.v1.SessionService.StepUp:output_type -> vidimus.v1.StartResponse
-	6,  // 49: vidimus.v1.SessionService.Rotate:output_type -> vidimus.v1.StartResponse
-	2,  // 50: vidimus.v1.SessionService.End:output_type -> vidimus.v1.SessionInfo
-	19, // 51: vidimus.v1.SessionService.Revoke:output_type -> vidimus.v1.RevokeResponse
-	21, // 52: vidimus.v1.SessionService.History:output_type -> vidimus.v1.HistoryResponse
-	24, // 53: vidimus.v1.SessionService.RotateKey:output_type -> vidimus.v1.RotateKeyResponse
-	26, // 54: vidimus.v1.SessionService.WithdrawKey:output_type -> vidimus.v1.WithdrawKeyResponse
-	41, // [41:55] is the sub-list for method output_type
-	27, // [27:41] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	35, // 9: vidimus.v1.SessionInfo.mark:type_name -> vidimus.v1.Mark
+	33, // 10: vidimus.v1.SessionEnd.at:type_name -> google.protobuf.Timestamp
+	0,  // 11: vidimus.v1.SubjectInfo.state:type_name -> vidimus.v1.Attributes
+	35, // 12: vidimus.v1.SubjectInfo.mark:type_name -> vidimus.v1.Mark
+	1,  // 13: vidimus.v1.StartRequest.device:type_name -> vidimus.v1.Device
+	33, // 14: vidimus.v1.StartRequest.auth_time:type_name -> google.protobuf.Timestamp
+	0,  // 15: vidimus.v1.StartRequest.state:type_name -> vidimus.v1.Attributes
+	0,  // 16: vidimus.v1.StartRequest.subject_state:type_name -> vidimus.v1.Attributes
+	34, // 17: vidimus.v1.StartRequest.idle:type_name -> google.protobuf.Duration
+	34, // 18: vidimus.v1.StartRequest.absolute:type_name -> google.protobuf.Duration
+	33, // 19: vidimus.v1.StartRequest.proved:type_name -> google.protobuf.Timestamp
+	2,  // 20: vidimus.v1.StartResponse.session:type_name -> vidimus.v1.SessionInfo
+	2,  // 21: vidimus.v1.ForetellResponse.session:type_name -> vidimus.v1.SessionInfo
+	30, // 22: vidimus.v1.PublicAttributes.subject:type_name -> vidimus.v1.PublicAttributes.SubjectEntry
+	31, // 23: vidimus.v1.PublicAttributes.session:type_name -> vidimus.v1.PublicAttributes.SessionEntry
+	2,  // 24: vidimus.v1.ListSessionsResponse.sessions:type_name -> vidimus.v1.SessionInfo
+	15, // 25: vidimus.v1.ChangeSessionRequest.change:type_name -> vidimus.v1.AttributeChange
+	0,  // 26: vidimus.v1.AttributeChange.set:type_name -> vidimus.v1.Attributes
+	15, // 27: vidimus.v1.ChangeSubjectRequest.change:type_name -> vidimus.v1.AttributeChange
+	33, // 28: vidimus.v1.StepUpRequest.auth_time:type_name -> google.protobuf.Timestamp
+	25, // 29: vidimus.v1.HistoryResponse.entries:type_name -> vidimus.v1.HistoryEntry
+	33, // 30: vidimus.v1.HistoryEntry.time:type_name -> google.protobuf.Timestamp
+	0,  // 31: vidimus.v1.HistoryEntry.detail:type_name -> vidimus.v1.Attributes
+	5,  // 32: vidimus.v1.SessionService.Start:input_type -> vidimus.v1.StartRequest
+	5,  // 33: vidimus.v1.SessionService.Foretell:input_type -> vidimus.v1.StartRequest
+	8,  // 34: vidimus.v1.SessionService.GetPublic:input_type -> vidimus.v1.GetPublicRequest
+	10, // 35: vidimus.v1.SessionService.Resolve:input_type -> vidimus.v1.ResolveRequest
+	11, // 36: vidimus.v1.SessionService.GetSession:input_type -> vidimus.v1.GetSessionRequest
+	12, // 37: vidimus.v1.SessionService.ListSessions:input_type -> vidimus.v1.ListSessionsRequest
+	14, // 38: vidimus.v1.SessionService.ChangeSession:input_type -> vidimus.v1.ChangeSessionRequest
+	16, // 39: vidimus.v1.SessionService.GetSubject:input_type -> vidimus.v1.GetSubjectRequest
+	17, // 40: vidimus.v1.SessionService.ChangeSubject:input_type -> vidimus.v1.ChangeSubjectRequest
+	18, // 41: vidimus.v1.SessionService.StepUp:input_type -> vidimus.v1.StepUpRequest
+	19, // 42: vidimus.v1.SessionService.Rotate:input_type -> vidimus.v1.RotateRequest
+	20, // 43: vidimus.v1.SessionService.End:input_type -> vidimus.v1.EndRequest
+	21, // 44: vidimus.v1.SessionService.Revoke:input_type -> vidimus.v1.RevokeRequest
+	23, // 45: vidimus.v1.SessionService.History:input_type -> vidimus.v1.HistoryRequest
+	26, // 46: vidimus.v1.SessionService.RotateKey:input_type -> vidimus.v1.RotateKeyRequest
+	28, // 47: vidimus.v1.SessionService.WithdrawKey:input_type -> vidimus.v1.WithdrawKeyRequest
+	6,  // 48: vidimus.v1.SessionService.Start:output_type -> vidimus.v1.StartResponse
+	7,  // 49: vidimus.v1.SessionService.Foretell:output_type -> vidimus.v1.ForetellResponse
+	9,  // 50: vidimus.v1.SessionService.GetPublic:output_type -> vidimus.v1.PublicAttributes
+	6,  // 51: vidimus.v1.SessionService.Resolve:output_type -> vidimus.v1.StartResponse
+	2,  // 52: vidimus.v1.SessionService.GetSession:output_type -> vidimus.v1.SessionInfo
+	13, // 53: vidimus.v1.SessionService.ListSessions:output_type -> vidimus.v1.ListSessionsResponse
+	2,  // 54: vidimus.v1.SessionService.ChangeSession:output_type -> vidimus.v1.SessionInfo
+	4,  // 55: vidimus.v1.SessionService.GetSubject:output_type -> vidimus.v1.SubjectInfo
+	4,  // 56: vidimus.v1.SessionService.ChangeSubject:output_type -> vidimus.v1.SubjectInfo
+	6,  // 57: vidimus.v1.SessionService.StepUp:output_type -> vidimus.v1.StartResponse
+	6,  // 58: vidimus.v1.SessionService.Rotate:output_type -> vidimus.v1.StartResponse
+	2,  // 59: vidimus.v1.SessionService.End:output_type -> vidimus.v1.SessionInfo
+	22, // 60: vidimus.v1.SessionService.Revoke:output_type -> vidimus.v1.RevokeResponse
+	24, // 61: vidimus.v1.SessionService.History:output_type -> vidimus.v1.HistoryResponse
+	27, // 62: vidimus.v1.SessionService.RotateKey:output_type -> vidimus.v1.RotateKeyResponse
+	29, // 63: vidimus.v1.SessionService.WithdrawKey:output_type -> vidimus.v1.WithdrawKeyResponse
+	48, // [48:64] is the sub-list for method output_type
+	32, // [32:48] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_vidimus_v1_session_proto_init() }
@@ -2238,13 +2431,14 @@ func file_vidimus_v1_session_proto_init() {
 	if File_vidimus_v1_session_proto != nil {
 		return
 	}
+	file_vidimus_v1_feed_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_vidimus_v1_session_proto_rawDesc), len(file_vidimus_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,7 +27,7 @@ func SessionInfo(s *session.Session) (*pb.SessionInfo, error) {
 		Id: s.ID, Version: int64(s.Version), Position: int64(s.Position), Tenant: s.Tenant, Subject: s.Subject,
 		Device: device(s.Device), Acr: s.ACR, Amr: s.AMR, AuthTime: Time(s.AuthTime), Scopes: s.Scopes, State: state,
 		Started: Time(s.Started), Idle: durationpb.New(s.Idle), Expires: Time(s.Expires), Generation: s.Generation,
-		Rotated: Time(s.Rotated),
+		Rotated: Time(s.Rotated), Mark: Mark(s.Mark),
 	}
 	if e := s.Ended; e != nil {
 		m.Ended = &pb.SessionEnd{At: Time(e.At), Why: string(e.Why), By: e.By, Reason: e.Reason}
@@ -41,6 +41,7 @@ func ToSessionInfo(m *pb.SessionInfo) (session.Session, error) {
 		ID: m.GetId(), Version: journal.Version(m.GetVersion()), Position: journal.Position(m.GetPosition()),
 		Tenant: m.GetTenant(), Subject: m.GetSubject(), Device: toDevice(m.GetDevice()), ACR: m.GetAcr(), AMR: m.GetAmr(),
 		Scopes: m.GetScopes(), Idle: m.GetIdle().AsDuration(), Generation: m.GetGeneration(),
+		Mark: ToMark(m.GetMark()),
 	}
 	var err error
 	if s.State, err = ToAttributes("session.state", m.GetState()); err != nil {
@@ -84,11 +85,53 @@ func ToStarted(m *pb.StartResponse) (session.Started, error) {
 	return session.Started{Session: s, Handle: m.GetHandle()}, err
 }
 
+// Foretold turns what a start was foretold into a message.
+func Foretold(s *session.Session) (*pb.ForetellResponse, error) {
+	if s.ID == "" {
+		return &pb.ForetellResponse{}, nil
+	}
+	info, err := SessionInfo(s)
+	return &pb.ForetellResponse{Session: info}, err
+}
+
+// ToForetold turns a message into what a start was foretold.
+func ToForetold(m *pb.ForetellResponse) (session.Session, error) {
+	if m.GetSession() == nil {
+		return session.Session{}, nil
+	}
+	return ToSessionInfo(m.GetSession())
+}
+
+// Public turns a public schema into a message.
+func Public(p session.Public) *pb.PublicAttributes {
+	kinds := func(declared map[string]session.Attribute) map[string]string {
+		named := make(map[string]string, len(declared))
+		for name, a := range declared {
+			named[name] = a.Type
+		}
+		return named
+	}
+	return &pb.PublicAttributes{Subject: kinds(p.Subject), Session: kinds(p.Session)}
+}
+
+// ToPublic turns a message into a public schema.
+func ToPublic(m *pb.PublicAttributes) session.Public {
+	declared := func(kinds map[string]string) map[string]session.Attribute {
+		named := make(map[string]session.Attribute, len(kinds))
+		for name, kind := range kinds {
+			named[name] = session.Attribute{Type: kind}
+		}
+		return named
+	}
+	return session.Public{Subject: declared(m.GetSubject()), Session: declared(m.GetSession())}
+}
+
 // Subject turns a subject into a message.
 func Subject(s *session.Subject) (*pb.SubjectInfo, error) {
 	state, err := Attributes(s.State)
 	return &pb.SubjectInfo{
 		Tenant: s.Tenant, Subject: s.ID, Version: int64(s.Version), Position: int64(s.Position), State: state,
+		Mark: Mark(s.Mark),
 	}, err
 }
 
@@ -97,7 +140,7 @@ func ToSubject(m *pb.SubjectInfo) (session.Subject, error) {
 	state, err := ToAttributes("subject.state", m.GetState())
 	return session.Subject{
 		Tenant: m.GetTenant(), ID: m.GetSubject(), Version: journal.Version(m.GetVersion()),
-		Position: journal.Position(m.GetPosition()), State: state,
+		Position: journal.Position(m.GetPosition()), State: state, Mark: ToMark(m.GetMark()),
 	}, err
 }
 

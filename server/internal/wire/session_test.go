@@ -59,7 +59,8 @@ func TestSessionsComeBackAsTheyWent(t *testing.T) {
 		ID: "0123456789abcdefghijkl", Version: 3, Position: 9, Tenant: "acme", Subject: "u-42",
 		Device: session.Device{Name: "n", UserAgent: "u", Address: "a"}, ACR: "2", AMR: []string{"pwd"}, AuthTime: at,
 		Scopes: []string{"a", "b"}, State: state, Started: at, Idle: time.Minute, Expires: at.Add(time.Hour), Generation: 4,
-		Rotated: at, Ended: &session.Ended{At: at, Why: session.Withdrawn, By: "x", Reason: "r"},
+		Rotated: at, Mark: passport.Mark{Log: "c3", Epoch: 7, Position: 9},
+		Ended: &session.Ended{At: at, Why: session.Withdrawn, By: "x", Reason: "r"},
 	}
 	m, err := wire.SessionInfo(&whole)
 	got, err := wire.ToSessionInfo(carried(t, m, err))
@@ -88,7 +89,9 @@ func TestSessionsComeBackAsTheyWent(t *testing.T) {
 	gotUp, err := wire.ToStepUp(carried(t, wire.StepUp("main", "s", &up), nil))
 	same(t, gotUp, up, err)
 
-	subject := session.Subject{Tenant: "acme", ID: "u", Version: 2, Position: 8, State: state}
+	subject := session.Subject{
+		Tenant: "acme", ID: "u", Version: 2, Position: 8, Mark: passport.Mark{Log: "c3", Epoch: 7, Position: 8}, State: state,
+	}
 	bm, err := wire.Subject(&subject)
 	gotSubject, err := wire.ToSubject(carried(t, bm, err))
 	same(t, gotSubject, subject, err)
@@ -107,6 +110,24 @@ func TestSessionsComeBackAsTheyWent(t *testing.T) {
 	same(t, wire.ToFeedFrame(carried(t, wire.FeedFrame(&frame), nil)), frame, nil)
 	mark := passport.Mark{Log: "c3", Epoch: 7, Position: 9}
 	same(t, wire.ToMark(carried(t, wire.Mark(mark), nil)), mark, nil)
+}
+
+func TestWhatIsForetoldComesBackAsItWent(t *testing.T) {
+	t.Parallel()
+	begun := session.Session{
+		ID: "0123456789abcdefghijkl", Version: 3, Subject: "u-42", Mark: passport.Mark{Log: "c3", Epoch: 7, Position: 9},
+	}
+	fm, err := wire.Foretold(&begun)
+	gotForetold, err := wire.ToForetold(carried(t, fm, err))
+	same(t, gotForetold, begun, err)
+	fm, err = wire.Foretold(&session.Session{})
+	gotForetold, err = wire.ToForetold(carried(t, fm, err))
+	same(t, gotForetold, session.Session{}, err)
+
+	public := session.Public{
+		Subject: map[string]session.Attribute{"limit": {Type: "number"}, "any": {}}, Session: map[string]session.Attribute{},
+	}
+	same(t, wire.ToPublic(carried(t, wire.Public(public), nil)), public, nil)
 }
 
 func TestBadCommandsNameTheFieldAndTheRemedy(t *testing.T) {

@@ -39,6 +39,11 @@ const (
 const (
 	// SessionServiceStartProcedure is the fully-qualified name of the SessionService's Start RPC.
 	SessionServiceStartProcedure = "/vidimus.v1.SessionService/Start"
+	// SessionServiceForetellProcedure is the fully-qualified name of the SessionService's Foretell RPC.
+	SessionServiceForetellProcedure = "/vidimus.v1.SessionService/Foretell"
+	// SessionServiceGetPublicProcedure is the fully-qualified name of the SessionService's GetPublic
+	// RPC.
+	SessionServiceGetPublicProcedure = "/vidimus.v1.SessionService/GetPublic"
 	// SessionServiceResolveProcedure is the fully-qualified name of the SessionService's Resolve RPC.
 	SessionServiceResolveProcedure = "/vidimus.v1.SessionService/Resolve"
 	// SessionServiceGetSessionProcedure is the fully-qualified name of the SessionService's GetSession
@@ -79,6 +84,10 @@ type SessionServiceClient interface {
 	// Start begins a session. Whoever calls has already made sure who the subject is. The answer has the handle for the
 	// browser's cookie. With an id it may be repeated: the same id is answered with the same session.
 	Start(context.Context, *vidimusv1.StartRequest) (*vidimusv1.StartResponse, error)
+	// Foretell fails as Start would now, and writes nothing.
+	Foretell(context.Context, *vidimusv1.StartRequest) (*vidimusv1.ForetellResponse, error)
+	// GetPublic returns which attributes may be set, and so travel in passports. Any token of the cell may ask.
+	GetPublic(context.Context, *vidimusv1.GetPublicRequest) (*vidimusv1.PublicAttributes, error)
 	// Resolve returns the session that a handle stands for. A handle that was rotated a moment ago is answered with its
 	// successor.
 	Resolve(context.Context, *vidimusv1.ResolveRequest) (*vidimusv1.StartResponse, error)
@@ -125,6 +134,20 @@ func NewSessionServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			httpClient,
 			baseURL+SessionServiceStartProcedure,
 			connect.WithSchema(sessionServiceMethods.ByName("Start")),
+			connect.WithClientOptions(opts...),
+		),
+		foretell: connect.NewClient[vidimusv1.StartRequest, vidimusv1.ForetellResponse](
+			httpClient,
+			baseURL+SessionServiceForetellProcedure,
+			connect.WithSchema(sessionServiceMethods.ByName("Foretell")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getPublic: connect.NewClient[vidimusv1.GetPublicRequest, vidimusv1.PublicAttributes](
+			httpClient,
+			baseURL+SessionServiceGetPublicProcedure,
+			connect.WithSchema(sessionServiceMethods.ByName("GetPublic")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		resolve: connect.NewClient[vidimusv1.ResolveRequest, vidimusv1.StartResponse](
@@ -216,6 +239,8 @@ func NewSessionServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 // sessionServiceClient implements SessionServiceClient.
 type sessionServiceClient struct {
 	start         *connect.Client[vidimusv1.StartRequest, vidimusv1.StartResponse]
+	foretell      *connect.Client[vidimusv1.StartRequest, vidimusv1.ForetellResponse]
+	getPublic     *connect.Client[vidimusv1.GetPublicRequest, vidimusv1.PublicAttributes]
 	resolve       *connect.Client[vidimusv1.ResolveRequest, vidimusv1.StartResponse]
 	getSession    *connect.Client[vidimusv1.GetSessionRequest, vidimusv1.SessionInfo]
 	listSessions  *connect.Client[vidimusv1.ListSessionsRequest, vidimusv1.ListSessionsResponse]
@@ -234,6 +259,24 @@ type sessionServiceClient struct {
 // Start calls vidimus.v1.SessionService.Start.
 func (c *sessionServiceClient) Start(ctx context.Context, req *vidimusv1.StartRequest) (*vidimusv1.StartResponse, error) {
 	response, err := c.start.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Foretell calls vidimus.v1.SessionService.Foretell.
+func (c *sessionServiceClient) Foretell(ctx context.Context, req *vidimusv1.StartRequest) (*vidimusv1.ForetellResponse, error) {
+	response, err := c.foretell.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetPublic calls vidimus.v1.SessionService.GetPublic.
+func (c *sessionServiceClient) GetPublic(ctx context.Context, req *vidimusv1.GetPublicRequest) (*vidimusv1.PublicAttributes, error) {
+	response, err := c.getPublic.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -362,6 +405,10 @@ type SessionServiceHandler interface {
 	// Start begins a session. Whoever calls has already made sure who the subject is. The answer has the handle for the
 	// browser's cookie. With an id it may be repeated: the same id is answered with the same session.
 	Start(context.Context, *vidimusv1.StartRequest) (*vidimusv1.StartResponse, error)
+	// Foretell fails as Start would now, and writes nothing.
+	Foretell(context.Context, *vidimusv1.StartRequest) (*vidimusv1.ForetellResponse, error)
+	// GetPublic returns which attributes may be set, and so travel in passports. Any token of the cell may ask.
+	GetPublic(context.Context, *vidimusv1.GetPublicRequest) (*vidimusv1.PublicAttributes, error)
 	// Resolve returns the session that a handle stands for. A handle that was rotated a moment ago is answered with its
 	// successor.
 	Resolve(context.Context, *vidimusv1.ResolveRequest) (*vidimusv1.StartResponse, error)
@@ -404,6 +451,20 @@ func NewSessionServiceHandler(svc SessionServiceHandler, opts ...connect.Handler
 		SessionServiceStartProcedure,
 		svc.Start,
 		connect.WithSchema(sessionServiceMethods.ByName("Start")),
+		connect.WithHandlerOptions(opts...),
+	)
+	sessionServiceForetellHandler := connect.NewUnaryHandlerSimple(
+		SessionServiceForetellProcedure,
+		svc.Foretell,
+		connect.WithSchema(sessionServiceMethods.ByName("Foretell")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	sessionServiceGetPublicHandler := connect.NewUnaryHandlerSimple(
+		SessionServiceGetPublicProcedure,
+		svc.GetPublic,
+		connect.WithSchema(sessionServiceMethods.ByName("GetPublic")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	sessionServiceResolveHandler := connect.NewUnaryHandlerSimple(
@@ -493,6 +554,10 @@ func NewSessionServiceHandler(svc SessionServiceHandler, opts ...connect.Handler
 		switch r.URL.Path {
 		case SessionServiceStartProcedure:
 			sessionServiceStartHandler.ServeHTTP(w, r)
+		case SessionServiceForetellProcedure:
+			sessionServiceForetellHandler.ServeHTTP(w, r)
+		case SessionServiceGetPublicProcedure:
+			sessionServiceGetPublicHandler.ServeHTTP(w, r)
 		case SessionServiceResolveProcedure:
 			sessionServiceResolveHandler.ServeHTTP(w, r)
 		case SessionServiceGetSessionProcedure:
@@ -530,6 +595,14 @@ type UnimplementedSessionServiceHandler struct{}
 
 func (UnimplementedSessionServiceHandler) Start(context.Context, *vidimusv1.StartRequest) (*vidimusv1.StartResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vidimus.v1.SessionService.Start is not implemented"))
+}
+
+func (UnimplementedSessionServiceHandler) Foretell(context.Context, *vidimusv1.StartRequest) (*vidimusv1.ForetellResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vidimus.v1.SessionService.Foretell is not implemented"))
+}
+
+func (UnimplementedSessionServiceHandler) GetPublic(context.Context, *vidimusv1.GetPublicRequest) (*vidimusv1.PublicAttributes, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vidimus.v1.SessionService.GetPublic is not implemented"))
 }
 
 func (UnimplementedSessionServiceHandler) Resolve(context.Context, *vidimusv1.ResolveRequest) (*vidimusv1.StartResponse, error) {
