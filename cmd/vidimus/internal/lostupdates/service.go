@@ -73,7 +73,7 @@ func (v *vidimusShop) add(w http.ResponseWriter, r *http.Request) {
 	}
 	changed, err := v.put(r.Context(), c, s.Session.Items, item)
 	if err == nil {
-		header.SetEffect(w.Header(), v.effect(c, changed.Position, changed.Version))
+		header.SetEffect(w.Header(), header.Effect{Mark: changed.Mark, Version: int64(changed.Version)})
 	}
 	answer(w, err)
 }
@@ -101,13 +101,6 @@ func (v *vidimusShop) put(ctx context.Context, c *passport.Claims, items []int, 
 			}
 		}
 	}
-}
-
-// effect says to the edge what was changed, so that whoever changed it sees it next.
-func (v *vidimusShop) effect(c *passport.Claims, at journal.Position, version journal.Version) header.Effect {
-	mark := c.Mark
-	mark.Position = int64(at)
-	return header.Effect{Mark: mark, Version: int64(version)}
 }
 
 func (v *vidimusShop) look(w http.ResponseWriter, r *http.Request) {

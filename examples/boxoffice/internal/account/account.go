@@ -131,8 +131,7 @@ func (s *Service) change(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The edge reads this before it lets the answer go: the next request of this browser sees the change.
-	at := passport.Mark{Log: claims.Log, Epoch: claims.Epoch, Position: int64(changed.Position)}
-	header.SetEffect(w.Header(), header.Effect{Mark: at, Version: int64(changed.Version)})
+	header.SetEffect(w.Header(), header.Effect{Mark: changed.Mark, Version: int64(changed.Version)})
 	var now attributes
 	if err := decode(changed.State, &now); err != nil {
 		answer.Error(w, err)
