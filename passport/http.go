@@ -14,10 +14,10 @@ import (
 )
 
 // Require returns a handler that lets a request through to h if its one header Txn-Token holds a passport that is good
-// under the rule. h finds the claims with [FromContext]. Responses carry Vidimus-Position and Vidimus-Staleness. The
-// request's Vidimus-Consistency and Vidimus-Position are honoured. Refusals are problem+json (RFC 9457) with the
-// status of [Status], and WWW-Authenticate: Txn-Token error="…" where the passport is at fault. A nil rule is an empty
-// one. Nothing is logged.
+// under the rule. h finds the claims with [FromContext]. Responses carry Vidimus-Position, which [header.SetEffect]
+// moves to what h wrote, and Vidimus-Staleness. The request's Vidimus-Consistency and Vidimus-Position are honoured.
+// Refusals are problem+json (RFC 9457) with the status of [Status], and WWW-Authenticate: Txn-Token error="…" where
+// the passport is at fault. A nil rule is an empty one. Nothing is logged.
 func (v *Verifier) Require(h http.Handler, rule *Rule) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d, err := v.decideHTTP(r, rule)

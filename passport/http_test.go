@@ -64,6 +64,23 @@ func TestRequireLetsGoodPassportsThrough(t *testing.T) {
 	}
 }
 
+func TestAWriteIsAtThePositionOfItsEffect(t *testing.T) {
+	t.Parallel()
+	s := signer(t, 1)
+	v := verifier(t, passport.Config{Keys: keySet(t, s), View: newView()})
+	for written, want := range map[int64]string{184501: "c3.7:184501", 184499: "c3.7:184500"} {
+		h := v.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, _ := passport.FromContext(r.Context())
+			at := passport.Mark{Log: c.Log, Epoch: c.Epoch, Position: written}
+			header.SetEffect(w.Header(), header.Effect{Mark: at})
+		}), nil)
+		a := ask(t, h, "POST", http.Header{"Txn-Token": {sign(t, s, claims(time.Now()))}})
+		if got := a.Header().Get("Vidimus-Position"); got != want {
+			t.Errorf("what was written at %d is answered with the position %q, want %q", written, got, want)
+		}
+	}
+}
+
 func TestRequireSaysWhyItRefuses(t *testing.T) {
 	t.Parallel()
 	s := signer(t, 1)

@@ -12,7 +12,8 @@ import (
 	"example.com/vidimus/passport/header"
 )
 
-// A service tells the edge that a request changed the state of its session, so that the next request sees it.
+// A service says that a request changed the state of its session: to the edge, so that the next request sees it, and
+// to the client, which can have another edge see it by sending the position back.
 func ExampleSetEffect() {
 	w := httptest.NewRecorder()
 	header.SetEffect(w.Header(), header.Effect{
@@ -21,7 +22,10 @@ func ExampleSetEffect() {
 	})
 	w.WriteHeader(http.StatusNoContent)
 	fmt.Println(w.Header().Get("Vidimus-Effect"))
-	// Output: pos="c3.7:184470";ver=413
+	fmt.Println(w.Header().Get("Vidimus-Position"))
+	// Output:
+	// pos="c3.7:184470";ver=413
+	// c3.7:184470
 }
 
 // A mark is carried from the answer to a write to the request that must see it.

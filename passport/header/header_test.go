@@ -205,6 +205,34 @@ func TestHeadersAreThereOnceOrNotAtAll(t *testing.T) {
 	}
 }
 
+func TestAnEffectMovesThePosition(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ before, effect, want string }{
+		"from nowhere":         {"", "c3.7:12", "c3.7:12"},
+		"further":              {"c3.7:11", "c3.7:12", "c3.7:12"},
+		"not back":             {"c3.7:13", "c3.7:12", "c3.7:13"},
+		"to the log it was in": {"c3.7:13", "c3.8:12", "c3.8:12"},
+		"from nonsense":        {"seven", "c3.7:12", "c3.7:12"},
+		"not by no place":      {"c3.7:13", "", "c3.7:13"},
+	} {
+		h := http.Header{}
+		if c.before != "" {
+			h.Set(header.Position, c.before)
+		}
+		e := header.Effect{Version: 2}
+		if c.effect != "" {
+			var err error
+			if e.Mark, err = header.ParseMark(c.effect); err != nil {
+				t.Fatal(err)
+			}
+		}
+		header.SetEffect(h, e)
+		if got := h.Get(header.Position); got != c.want {
+			t.Errorf("%s: after the effect at %q, the position %q is %q, want %q", name, c.effect, c.before, got, c.want)
+		}
+	}
+}
+
 func FuzzValues(f *testing.F) {
 	for _, seed := range []string{
 		"c3.7:184467", "minimize-latency", "at-least-as-fresh;max-staleness=2000", "fully-consistent", "exact",

@@ -217,5 +217,12 @@ func (e Effect) String() string {
 }
 
 // SetEffect says on the response to a request that it changed the state of its passport's session or subject: call it
-// with the mark that the authority answered the change with, before the response is written.
-func SetEffect(h http.Header, e Effect) { h.Set(EffectField, e.String()) }
+// with the mark that the authority answered the change with, before the response is written. It also moves the
+// response's Vidimus-Position to the change, unless that is further already: so a client that sends the position back
+// reads what it wrote, whatever stands between it and the service.
+func SetEffect(h http.Header, e Effect) {
+	h.Set(EffectField, e.String())
+	if at, err := GetPosition(h); e.Mark.Valid() && (err != nil || !at.Reaches(e.Mark)) {
+		SetPosition(h, e.Mark)
+	}
+}

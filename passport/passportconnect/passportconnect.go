@@ -119,6 +119,9 @@ func (c *checker) rule(spec connect.Spec) *passport.Rule {
 func say(h http.Header, d passport.Decision) {
 	header.SetPosition(h, d.At)
 	header.SetStaleness(h, d.Staleness)
+	if e, ok, err := header.GetEffect(h); ok && err == nil {
+		header.SetEffect(h, e) // once more: it may be further than what the decision was based on
+	}
 }
 
 // refusal says an error of passport in Connect's words.

@@ -33,6 +33,7 @@ type (
 const (
 	whoAmI = "/shop.v1.SeatService/WhoAmI"
 	buy    = "/shop.v1.SeatService/Buy"
+	give   = "/shop.v1.SeatService/Give"
 	watch  = "/shop.v1.SeatService/Watch"
 	tail   = "/shop.v1.SeatService/Tail"
 )
@@ -105,10 +106,16 @@ func handler(check connect.Interceptor, next <-chan struct{}) http.Handler {
 		}
 		return connect.NewResponse(wrapperspb.String(c.Subject)), nil
 	}
+	write := func(context.Context, *connect.Request[text]) (*connect.Response[text], error) {
+		res := connect.NewResponse(wrapperspb.String("bought"))
+		header.SetEffect(res.Header(), header.Effect{Mark: mark(151), Version: 2})
+		return res, nil
+	}
 	guard := connect.WithInterceptors(check)
 	safe := connect.WithIdempotency(connect.IdempotencyNoSideEffects)
 	mux.Handle(whoAmI, connect.NewUnaryHandler(whoAmI, answer, guard, safe))
 	mux.Handle(buy, connect.NewUnaryHandler(buy, answer, guard))
+	mux.Handle(give, connect.NewUnaryHandler(give, write, guard))
 	mux.Handle(tail, connect.NewServerStreamHandler(tail,
 		func(ctx context.Context, _ *connect.Request[text], stream *connect.ServerStream[text]) error {
 			for {
@@ -250,6 +257,19 @@ func (s *shop) refused(t *testing.T, name string, err error, want connect.Code, 
 	if strings.Contains(bad.Message(), "eyJ") {
 		t.Errorf("%s: the error holds a token: %v", name, bad)
 	}
+}
+
+func TestAWriteIsAtThePositionOfItsEffect(t *testing.T) {
+	t.Parallel()
+	protocols(t, func(t *testing.T, s *shop) {
+		answer, err := s.client(give).CallUnary(s.passport(t, "seats.buy"), connect.NewRequest(wrapperspb.String("")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at, err := header.GetPosition(answer.Header()); err != nil || at != mark(151) {
+			t.Errorf("the position is %v, %v; want that of what was written", at, err)
+		}
+	})
 }
 
 func TestStreamsEndWithTheirPassport(t *testing.T) {
