@@ -17,7 +17,7 @@ import (
 
 const (
 	maxAsks    = 64                     // questions to the authority at a time, one for each passport
-	askTimeout = 5 * time.Second        // for one of them
+	askTimeout = 5 * time.Second        // for one of them, with the wait for its turn
 	maxWait    = 250 * time.Millisecond // for the view to reach a position, before the authority is asked
 )
 
@@ -115,25 +115,61 @@ func (q *question) ask(ctx context.Context, e *entry) (Decision, error) {
 	return Decision{}, ErrSuperseded
 }
 
-// replacement returns one that will do. For one passport the authority is asked one thing at a time, and who waits for
-// that meanwhile shares the next answer.
+// turn lets one ask at a time.
+type turn struct {
+	taken chan struct{}
+	// failed is how the last one who asked fared, if badly. Whoever has the turn may touch it.
+	failed failure
+}
+
+type failure struct {
+	token string // that was to be replaced
+	ended time.Time
+	err   error
+}
+
+// turn returns the one of a passport. Its text ends with a signature, so these characters spread passports evenly.
+func (v *Verifier) turn(token string) *turn {
+	return &v.turns[(uint(token[len(token)-4])*31+uint(token[len(token)-5]))%maxAsks]
+}
+
+// replacement returns one that will do, or an error within askTimeout. For one passport the authority is asked one
+// thing at a time. Who waits for that meanwhile shares a failure, or the next answer.
 func (q *question) replacement(ctx context.Context, e *entry, arrived time.Time, atLeast Mark) (*replacement, error) {
 	if r := e.replaced.Load(); q.willDo(r, arrived) {
 		return r, nil
 	}
-	// The text ends with a signature, so these characters spread passports evenly.
-	turn := q.turns[(uint(e.token[len(e.token)-4])*31+uint(e.token[len(e.token)-5]))%maxAsks]
+	began := clock.Now()
+	limited, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	t := q.turn(e.token)
 	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	case t.taken <- struct{}{}:
+		defer func() { <-t.taken }()
+	case <-limited.Done():
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("%w: it was asked by others, and nobody was answered within %v", ErrUnavailable, askTimeout)
 	}
 	if r := e.replaced.Load(); q.willDo(r, arrived) {
 		return r, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
+	if f := &t.failed; f.err != nil && f.token == e.token && f.ended.After(began) {
+		return nil, f.err
+	}
+	short := clock.Since(began) > askTimeout/2
+	r, err := q.request(limited, e, atLeast)
+	t.failed = failure{}
+	// A caller that left, or had waited too long to be patient, says nothing about the authority.
+	if err != nil && ctx.Err() == nil && !(short && limited.Err() != nil) {
+		t.failed = failure{token: e.token, ended: clock.Now(), err: err}
+	}
+	return r, err
+}
+
+// request asks the authority.
+func (q *question) request(ctx context.Context, e *entry, atLeast Mark) (*replacement, error) {
 	r := &replacement{asked: clock.Now()}
 	grant, err := q.cfg.Authority.Replace(ctx, e.token, atLeast)
 	switch {

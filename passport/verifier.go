@@ -50,10 +50,10 @@ type Config struct {
 // Verifier decides on passports. Goroutines may share it.
 type Verifier struct {
 	cfg    Config
-	skew   int64                  // seconds
-	source *source                // nil unless keys are fetched
-	memory *memory                // nil for none
-	turns  [maxAsks]chan struct{} // to ask the authority
+	skew   int64         // seconds
+	source *source       // nil unless keys are fetched
+	memory *memory       // nil for none
+	turns  [maxAsks]turn // to ask the authority
 	words  words
 }
 
@@ -73,7 +73,7 @@ func New(cfg Config) (*Verifier, error) {
 	}
 	v := &Verifier{cfg: cfg}
 	for i := range v.turns {
-		v.turns[i] = make(chan struct{}, 1)
+		v.turns[i].taken = make(chan struct{}, 1)
 	}
 	v.skew = int64((cfg.Skew + time.Second - 1) / time.Second)
 	if cfg.KeysURL != "" {
