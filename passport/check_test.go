@@ -6,8 +6,11 @@ package passport_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -460,6 +463,20 @@ func TestScopes(t *testing.T) {
 	} {
 		if _, err := v.Check(t.Context(), token, &passport.Rule{Scopes: c.scopes}); !errors.Is(err, c.want) {
 			t.Errorf("%q: got %v, want %v", c.scopes, err, c.want)
+		}
+	}
+}
+
+func TestSubjectKeyHidesWhomItNames(t *testing.T) {
+	t.Parallel()
+	for _, c := range [][2]string{{"", ""}, {"acme", "u-42"}, {"acme", strings.Repeat("u", 195)}, {"a", strings.Repeat("u", 900)}} {
+		sum := sha256.Sum256([]byte(c[0] + "\x00" + c[1]))
+		want := base64.RawURLEncoding.EncodeToString(sum[:16])
+		if got := passport.SubjectKey(c[0], c[1]); got != want {
+			t.Errorf("a subject of %d bytes is named %s, want %s", len(c[1]), got, want)
+		}
+		if got := passport.AppendSubjectKey([]byte("subject-"), c[0], c[1]); string(got) != "subject-"+want {
+			t.Errorf("a subject of %d bytes is appended as %s, want subject-%s", len(c[1]), got, want)
 		}
 	}
 }

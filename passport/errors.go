@@ -13,7 +13,7 @@ import (
 	"example.com/vidimus/passport/header"
 )
 
-// What a passport may be refused for beside what is changed since (see [ErrSuperseded]).
+// What a request may be refused for; see [Status].
 var (
 	// ErrInvalid matches every [InvalidError].
 	ErrInvalid = errors.New("invalid passport")
@@ -21,10 +21,22 @@ var (
 	ErrMissing = errors.New("no passport")
 	// ErrExpired: the passport was good, but its time is over.
 	ErrExpired = errors.New("passport has expired")
+	// ErrSuperseded: what the passport says was changed since. A new one will do.
+	ErrSuperseded = errors.New("passport is superseded")
+	// ErrRevoked: the token, session, subject, tenant or key was revoked. No new passport will be minted for it.
+	ErrRevoked = errors.New("passport is revoked")
+	// ErrNoSession: there is no live session for the handle.
+	ErrNoSession = errors.New("no such session")
+	// ErrForeign: the passport was minted from another log, or another epoch of it, than the view follows.
+	ErrForeign = errors.New("passport is of another log")
 	// ErrScope: the passport does not allow this.
 	ErrScope = errors.New("passport lacks the scope")
 	// ErrInexact: the request wants the state of another position than the passport has.
 	ErrInexact = errors.New("passport is of another position")
+	// ErrStale: too long ago that the verifier was last known to have seen everything.
+	ErrStale = errors.New("freshness is unknown")
+	// ErrUnavailable: the authority cannot be reached or does not answer now.
+	ErrUnavailable = errors.New("authority unavailable")
 )
 
 // InvalidError says what is wrong with a passport, a key, a rule or a setting, and what would be right. It never

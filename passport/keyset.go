@@ -109,13 +109,21 @@ func ParseKeySet(text []byte) (*KeySet, error) {
 		return nil, invalid("keys", "is not valid UTF-8")
 	}
 	s := scanner{text: bytes.Clone(text)}
-	var keys []Key
+	keys := s.keySet()
+	if s.problem != "" {
+		return nil, &InvalidError{"keys", s.problem}
+	}
+	return NewKeySet(keys...)
+}
+
+// keySet reads a JWKS with nothing behind it.
+func (s *scanner) keySet() (keys []Key) {
 	var seen names
 	found := false
 	s.begin('{')
 	for n := 0; s.more(n, '}'); n++ {
 		name := string(s.name())
-		if seen.add(&s, n); name != "keys" {
+		if seen.add(s, n); name != "keys" {
 			s.skip(1)
 			continue
 		}
@@ -133,15 +141,33 @@ func ParseKeySet(text []byte) (*KeySet, error) {
 	if s.problem == "" && !found {
 		s.fail("is missing")
 	}
-	if s.problem != "" {
-		return nil, &InvalidError{"keys", s.problem}
-	}
-	return NewKeySet(keys...)
+	return keys
 }
 
 // key reads a JWK. ok is false if it is none that verifies passports.
 func (s *scanner) key() (k Key, ok bool) {
-	var w jwk
+	w, ok := s.jwk()
+	if !ok || s.problem != "" {
+		return Key{}, false
+	}
+	x, err := base64.RawURLEncoding.Strict().DecodeString(w.X)
+	if err != nil || len(x) != ed25519.PublicKeySize || base64.RawURLEncoding.EncodeToString(x) != w.X {
+		s.fail("has a key whose x is not 32 bytes in base64url")
+		return Key{}, false
+	}
+	if !isKeyID(w.ID) {
+		s.fail("has a key whose kid is missing or malformed")
+		return Key{}, false
+	}
+	k = Key{ID: w.ID, Public: x}
+	if w.NotBefore > 0 {
+		k.NotBefore = time.Unix(w.NotBefore, 0).UTC()
+	}
+	return k, true
+}
+
+// jwk reads a JWK as it stands, and reports whether it is of the type and for the use of keys that verify passports.
+func (s *scanner) jwk() (w jwk, ok bool) {
 	var seen names
 	ok = true
 	s.begin('{')
@@ -173,23 +199,7 @@ func (s *scanner) key() (k Key, ok bool) {
 	}
 	ok = ok && w.Type == "OKP" && w.Curve == "Ed25519" && (w.Use == "" || w.Use == "sig") &&
 		(w.Algorithm == "" || w.Algorithm == EdDSA || w.Algorithm == Ed25519)
-	if !ok || s.problem != "" {
-		return Key{}, false
-	}
-	x, err := base64.RawURLEncoding.Strict().DecodeString(w.X)
-	if err != nil || len(x) != ed25519.PublicKeySize || base64.RawURLEncoding.EncodeToString(x) != w.X {
-		s.fail("has a key whose x is not 32 bytes in base64url")
-		return Key{}, false
-	}
-	if !isKeyID(w.ID) {
-		s.fail("has a key whose kid is missing or malformed")
-		return Key{}, false
-	}
-	k = Key{ID: w.ID, Public: x}
-	if w.NotBefore > 0 {
-		k.NotBefore = time.Unix(w.NotBefore, 0).UTC()
-	}
-	return k, true
+	return w, ok
 }
 
 // has reads an array of strings and reports whether a word is in it.

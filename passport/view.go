@@ -9,20 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"time"
-)
-
-// What a passport that is genuine may still be refused for.
-var (
-	// ErrSuperseded: what the passport says was changed since. A new one will do.
-	ErrSuperseded = errors.New("passport is superseded")
-	// ErrRevoked: the token, session, subject, tenant or key was revoked. No new passport will be minted for it.
-	ErrRevoked = errors.New("passport is revoked")
-	// ErrStale: too long ago that the verifier was last known to have seen everything.
-	ErrStale = errors.New("freshness is unknown")
-	// ErrForeign: the passport was minted from another log, or another epoch of it, than the view follows.
-	ErrForeign = errors.New("passport is of another log")
 )
 
 // View is what a verifier knows of the changes made since passports were minted. [heartbeat.View] is one. Goroutines
@@ -47,8 +34,19 @@ const Unknown = time.Duration(1<<63 - 1)
 // SubjectKey names a subject of a tenant in logs and on the wire without naming a person: the first 16 bytes of the
 // SHA-256 of tenant, a zero byte, and subject, in base64url. Whoever guesses the subject can compute it.
 func SubjectKey(tenant, subject string) string {
-	sum := sha256.Sum256([]byte(tenant + "\x00" + subject))
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
+	var buf [SubjectKeyBytes]byte
+	return string(AppendSubjectKey(buf[:0], tenant, subject))
+}
+
+// SubjectKeyBytes is how long a [SubjectKey] is.
+const SubjectKeyBytes = 22
+
+// AppendSubjectKey appends [SubjectKey] to dst. For names of the usual length it allocates nothing, if dst has room.
+func AppendSubjectKey(dst []byte, tenant, subject string) []byte {
+	var buf [200]byte
+	text := append(append(append(buf[:0], tenant...), 0), subject...)
+	sum := sha256.Sum256(text)
+	return base64.RawURLEncoding.AppendEncode(dst, sum[:16])
 }
 
 // Ask is what a passport is asked for with.
@@ -91,9 +89,3 @@ type Replacer interface {
 	// for nothing more. It returns [ErrRevoked], [ErrNoSession] or [ErrUnavailable].
 	Replace(ctx context.Context, token string, atLeast Mark) (Grant, error)
 }
-
-// ErrNoSession: there is no live session for the handle.
-var ErrNoSession = errors.New("no such session")
-
-// ErrUnavailable: the authority cannot be reached or does not answer now.
-var ErrUnavailable = errors.New("authority unavailable")
