@@ -80,9 +80,9 @@ func (c *core) apply(f *Frame) error {
 // reset forgets one log and begins with another, of which nothing before base is known.
 func (c *core) reset(mark passport.Mark, base int64) {
 	c.at = passport.Mark{Log: mark.Log, Epoch: mark.Epoch}
-	withdrawn := c.floors.withdrawn // what was stolen stays stolen
+	stolen := c.floors.revoked.carried()
 	c.floors = newFloors(base, c.floors.limit)
-	c.floors.withdrawn = withdrawn
+	c.floors.revoked = stolen
 	c.dated = false
 	c.generation++
 	c.pending = slices.DeleteFunc(c.pending, func(a answer) bool { return !a.head.SameLog(c.at) })

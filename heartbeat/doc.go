@@ -41,7 +41,7 @@
 // nodes may be restarted or stopped for a while. All that this does is to raise the staleness, and past S the verifier
 // refuses, asks the authority, or says that it may be wrong, as its route wants.
 //
-// A key that was withdrawn is refused at every position: whoever stole it signs any. A view that missed the change, by
+// A key that was revoked is refused at every position: whoever stole it signs any. A view that missed the change, by
 // more changes than the authority remembers, refuses the key once the verifier has fetched the key set again.
 //
 // Two things are not covered. Between the check and what is done because of it, time passes; where that matters, make

@@ -4,12 +4,7 @@
 
 package heartbeat
 
-import (
-	"crypto/sha256"
-	"encoding/base64"
-
-	"example.com/vidimus/passport"
-)
+import "example.com/vidimus/passport"
 
 // floor says below which positions passports are no longer good. It only rises.
 type floor struct{ superseded, revoked int64 }
@@ -70,26 +65,35 @@ type raised struct {
 	effect   verdict
 }
 
-// maxWithdrawn bounds the keys that are known to be withdrawn, beside the floors.
-const maxWithdrawn = 1024
+// maxRevokedKeys bounds the keys that are known to be revoked, beside the floors.
+const maxRevokedKeys = 1024
 
 // floors is bounded: between limit and 2*limit floors are kept. Dropping one raises the base to it, below which
 // everything counts as superseded. So nothing is ever forgotten, only known less exactly.
 //
-// A key that was withdrawn is refused at every position, and apart from the rest: who stole it signs what he likes, any
+// A key that was revoked is refused at every position, and apart from the rest: who stole it signs what he likes, any
 // position included, and the authority never signs with it again.
 type floors struct {
-	base      int64
-	limit     int
-	tables    [tableCount]map[string]floor
-	order     []raised // the oldest first; one that was raised again since is dead
-	withdrawn withdrawn
+	base    int64
+	limit   int
+	tables  [tableCount]map[string]floor
+	order   []raised // the oldest first; one that was raised again since is dead
+	revoked revokedKeys
 }
 
-// withdrawn is the keys that are never good again: the newest maxWithdrawn of them.
-type withdrawn struct {
-	keys  map[string]struct{}
+// revokedKeys is the keys that are never good again: the newest maxRevokedKeys of them.
+type revokedKeys struct {
+	names map[string]struct{}
 	order []raised // the oldest first
+}
+
+// carried returns the keys for a log that follows another one: what was stolen stays stolen, but positions of the old
+// log say nothing in the new one.
+func (k *revokedKeys) carried() revokedKeys {
+	for i := range k.order {
+		k.order[i].position = 0
+	}
+	return *k
 }
 
 func newFloors(base int64, limit int) floors {
@@ -110,7 +114,7 @@ func (f *floors) raise(c *Change) bool {
 		r.effect = revoked
 	}
 	if r.table == keys && r.effect == revoked {
-		return f.withdraw(r)
+		return f.revokeKey(r)
 	}
 	at := f.tables[r.table][r.key]
 	stands := &at.superseded
@@ -129,22 +133,22 @@ func (f *floors) raise(c *Change) bool {
 	return true
 }
 
-// withdraw refuses a key for ever.
-func (f *floors) withdraw(r raised) bool {
-	w := &f.withdrawn
-	if _, known := w.keys[r.key]; known {
+// revokeKey refuses a key for ever.
+func (f *floors) revokeKey(r raised) bool {
+	k := &f.revoked
+	if _, known := k.names[r.key]; known {
 		return false
 	}
-	if w.keys == nil {
-		w.keys = map[string]struct{}{}
+	if k.names == nil {
+		k.names = map[string]struct{}{}
 	}
-	if len(w.order) == maxWithdrawn {
-		f.raiseBase(w.order[0].position)
-		delete(w.keys, w.order[0].key)
-		w.order = append(w.order[:0], w.order[1:]...)
+	if len(k.order) == maxRevokedKeys {
+		f.raiseBase(k.order[0].position)
+		delete(k.names, k.order[0].key)
+		k.order = append(k.order[:0], k.order[1:]...)
 	}
-	w.keys[r.key] = struct{}{}
-	w.order = append(w.order, r)
+	k.names[r.key] = struct{}{}
+	k.order = append(k.order, r)
 	return true
 }
 
@@ -197,7 +201,7 @@ func (f *floors) drop(r raised) {
 
 // judge returns the worst verdict of all scopes that a passport is in.
 func (f *floors) judge(c *passport.Claims) verdict {
-	if _, gone := f.withdrawn.keys[c.KeyID]; gone {
+	if _, gone := f.revoked.names[c.KeyID]; gone {
 		return revoked
 	}
 	worst := f.tables[everything][""].judge(c.Position)
@@ -214,26 +218,9 @@ func (f *floors) judge(c *passport.Claims) verdict {
 	look(tokens, c.Txn)
 	look(keys, c.KeyID)
 	if at := f.tables[subjects]; len(at) > 0 && worst != revoked {
-		var key [22]byte
-		if subjectKey(&key, c.Tenant, c.Subject) {
-			worst = max(worst, at[string(key[:])].judge(c.Position))
-		} else {
-			worst = max(worst, at[passport.SubjectKey(c.Tenant, c.Subject)].judge(c.Position))
-		}
+		var buf [passport.SubjectKeyBytes]byte
+		key := passport.AppendSubjectKey(buf[:0], c.Tenant, c.Subject)
+		worst = max(worst, at[string(key)].judge(c.Position))
 	}
 	return worst
-}
-
-// subjectKey is [passport.SubjectKey] without an allocation, for names of the usual length.
-func subjectKey(key *[22]byte, tenant, subject string) bool {
-	var buf [200]byte
-	n := len(tenant) + 1 + len(subject)
-	if n > len(buf) {
-		return false
-	}
-	copy(buf[:], tenant)
-	copy(buf[len(tenant)+1:], subject)
-	sum := sha256.Sum256(buf[:n])
-	base64.RawURLEncoding.Encode(key[:], sum[:16])
-	return true
 }

@@ -164,8 +164,8 @@ func TestFloorsOfOneHotKeyLeaveTheOthers(t *testing.T) {
 	}
 }
 
-// TestAWithdrawnKeyStaysRefused: who stole a key signs any position, and waits for it to be forgotten.
-func TestAWithdrawnKeyStaysRefused(t *testing.T) {
+// TestARevokedKeyStaysRefused: who stole a key signs any position, and waits for it to be forgotten.
+func TestARevokedKeyStaysRefused(t *testing.T) {
 	t.Parallel()
 	c := core{floors: newFloors(0, 1)}
 	apply := func(f Frame) {
@@ -190,15 +190,22 @@ func TestAWithdrawnKeyStaysRefused(t *testing.T) {
 	if got := c.judge(&forged); got != passport.ErrRevoked {
 		t.Errorf("in a log that was restored: %v", got)
 	}
-	for i := range maxWithdrawn - 1 {
+	for i := range maxRevokedKeys - 1 {
 		c.floors.raise(&Change{Position: int64(10 + i), Scope: Key, Key: simName("kid", i), Effect: Revoked})
 	}
 	if got := c.judge(&forged); got != passport.ErrRevoked {
 		t.Errorf("beside as many keys as are kept: %v", got)
 	}
 	c.floors.raise(&Change{Position: 5000, Scope: Key, Key: "one more", Effect: Revoked})
-	if n := len(c.floors.withdrawn.keys); n != maxWithdrawn || len(c.floors.withdrawn.order) != n || c.floors.base < 2 {
-		t.Errorf("%d keys are kept, and the base is %d", n, c.floors.base)
+	if n := len(c.floors.revoked.names); n != maxRevokedKeys || len(c.floors.revoked.order) != n {
+		t.Errorf("%d keys are kept, %d in order", n, len(c.floors.revoked.order))
+	}
+	if c.floors.base != 0 {
+		t.Errorf("a key of the log before raised the base of this one to %d", c.floors.base)
+	}
+	c.floors.raise(&Change{Position: 5001, Scope: Key, Key: "and another", Effect: Revoked})
+	if c.floors.base != 10 {
+		t.Errorf("a key of this log was forgotten and the base is %d, want that key's position", c.floors.base)
 	}
 }
 

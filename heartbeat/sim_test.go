@@ -84,20 +84,20 @@ type simToken struct {
 
 // sim is the world.
 type sim struct {
-	rnd       *rand.Rand
-	faults    bool
-	mutant    string // what is taken away, "" for nothing
-	now       time.Duration
-	queue     simQueue
-	seq       int
-	epoch     int64
-	commits   []*simCommit // in the order of positions
-	pos       int64
-	withdrawn int // keys so far
-	nodes     []*simNode
-	readers   []*simReader
-	tokens    []*simToken
-	res       simResult
+	rnd         *rand.Rand
+	faults      bool
+	mutant      string // what is taken away, "" for nothing
+	now         time.Duration
+	queue       simQueue
+	seq         int
+	epoch       int64
+	commits     []*simCommit // in the order of positions
+	pos         int64
+	revokedKeys int // keys so far
+	nodes       []*simNode
+	readers     []*simReader
+	tokens      []*simToken
+	res         simResult
 }
 
 func newSim(seed uint64, faults bool, mutant string) *sim {
@@ -190,7 +190,7 @@ func (s *sim) commit() {
 	case n < 28:
 		c.change.Scope, c.change.Key = Key, s.signs(user)
 		if c.change.Effect == Revoked {
-			s.withdrawn++ // a key never signs again once it was withdrawn
+			s.revokedKeys++ // a key never signs again once it was revoked
 		}
 	case n < 29 && len(s.tokens) > 0:
 		c.change.Scope, c.change.Key = Token, s.tokens[s.rnd.IntN(len(s.tokens))].claims.Txn
@@ -208,7 +208,7 @@ func (s *sim) commit() {
 }
 
 // signs names the key that signs for a user.
-func (s *sim) signs(user int) string { return simName(fmt.Sprint("kid-", user%2), s.withdrawn) }
+func (s *sim) signs(user int) string { return simName(fmt.Sprint("kid-", user%2), s.revokedKeys) }
 
 func simName(kind string, n int) string { return fmt.Sprintf("%s-%d", kind, n) }
 
