@@ -28,7 +28,7 @@ type Config struct {
 	// Patience is how long a ping may take, half of it, and how long the feed may be silent or lag behind a ping: then the
 	// source is left. 0 for 4 s.
 	Patience time.Duration
-	// Retry bounds the time between attempts to subscribe again, which begin at 50 ms and double; 0 for 5 s.
+	// Retry bounds the time between attempts to subscribe again, which begins at 50 ms and doubles; 0 for 5 s.
 	Retry time.Duration
 	// Logger is told of lost and regained feeds; nil for nobody.
 	Logger *slog.Logger
@@ -129,7 +129,7 @@ func (c *Client) Sync(ctx context.Context) (passport.Mark, error) {
 
 // follow subscribes again and again.
 func (c *Client) follow(ctx context.Context) {
-	const first = 50 * time.Millisecond
+	first := min(50*time.Millisecond, c.cfg.Retry)
 	wait := first
 	for ctx.Err() == nil {
 		began := c.Status().Frames
@@ -175,15 +175,22 @@ func (c *Client) enter(leave context.CancelCauseFunc) Source {
 // apply takes a frame in and counts it.
 func (c *Client) apply(f Frame) error {
 	err := c.view.Apply(f)
+	if source, first := c.count(&f, err); first {
+		c.cfg.Logger.Info("feed is followed", "source", source, "through", c.view.Through().String())
+	}
+	return err
+}
+
+// count counts a frame that was applied, or failed to be. It returns the source in use, and whether the frame is the
+// first one that was applied of its subscription.
+func (c *Client) count(f *Frame, err error) (source int, first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.heard = clock.Now()
 	s := &c.mu.status
 	switch {
 	case err == nil:
-		if !s.Connected {
-			c.cfg.Logger.Info("feed is followed", "source", c.mu.source, "through", c.view.Through().String())
-		}
+		first = !s.Connected
 		s.Connected = true
 		s.Frames++
 		s.Changes += int64(len(f.Changes))
@@ -195,11 +202,17 @@ func (c *Client) apply(f Frame) error {
 	default:
 		s.Rejected++
 	}
-	return err
+	return c.mu.source, first
 }
 
 // lost notes that a subscription ended, and turns to the next source.
 func (c *Client) lost(err error) {
+	next := c.turn(err)
+	c.cfg.Logger.Warn("feed was lost", "error", err, "next", next)
+}
+
+// turn returns the source to use after a subscription ended.
+func (c *Client) turn(err error) (source int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.status.Connected = false
@@ -209,7 +222,7 @@ func (c *Client) lost(err error) {
 	if !errors.Is(err, ErrGap) { // the source is well, a frame was lost on the way
 		c.mu.source = (c.mu.source + 1) % len(c.cfg.Sources)
 	}
-	c.cfg.Logger.Warn("feed was lost", "error", err, "next", c.mu.source)
+	return c.mu.source
 }
 
 // pingAlways pings, and leaves a source that does not answer, or whose frames do not follow.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -295,6 +296,61 @@ func TestSyncKnowsWhatWasAcknowledgedBefore(t *testing.T) {
 		a.set(func() { a.refuses = errors.New("down") })
 		if _, err := c.Sync(t.Context()); err == nil {
 			t.Error("synchronised with nobody")
+		}
+	})
+}
+
+func TestLoggerMayAskTheClientHowItFares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(mark(0))
+		asking := &askingHandler{}
+		c, err := Open(Config{Sources: []Source{a}, Logger: slog.New(asking)})
+		must(t, err)
+		asking.client = c
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- c.Run(ctx) }()
+		pass(c, time.Second)
+		a.set(func() { a.refuses = errors.New("down") })
+		pass(c, time.Second)
+		cancel()
+		must(t, <-ended)
+		if got := asking.said; len(got) < 2 || got[0] != "feed is followed" || got[1] != "feed was lost" {
+			t.Errorf("logged %q", got)
+		}
+	})
+}
+
+// askingHandler is a logger that asks the client for its status, as one would that logs a status with every line.
+type askingHandler struct {
+	slog.Handler // nil: the rest is not called
+
+	client *Client
+	said   []string
+}
+
+func (h *askingHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *askingHandler) Handle(_ context.Context, r slog.Record) error {
+	_ = h.client.Status()
+	h.said = append(h.said, r.Message)
+	return nil
+}
+
+func TestRetryBoundsTheFirstWaitToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(mark(0))
+		a.refuses = errors.New("down")
+		c, err := Open(Config{Sources: []Source{a}, Retry: time.Millisecond})
+		must(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- c.Run(ctx) }()
+		pass(c, 50*time.Millisecond)
+		cancel()
+		must(t, <-ended)
+		if _, times := a.began(); times < 25 {
+			t.Errorf("subscribed %d times in 50 ms, want about 50", times)
 		}
 	})
 }

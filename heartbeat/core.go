@@ -147,20 +147,6 @@ func (c *core) behind(now moment) time.Duration {
 	return now.since(c.owed)
 }
 
-// raise applies a change that this process learned of before the feed told it.
-func (c *core) raise(log passport.Mark, ch *Change) error {
-	if err := ch.Validate(); err != nil {
-		return err
-	}
-	if !log.SameLog(c.at) {
-		return fmt.Errorf("%w: the change is of %s, followed is %s", passport.ErrForeign, log, c.at)
-	}
-	if c.floors.raise(ch) {
-		c.generation++
-	}
-	return nil
-}
-
 func (c *core) judge(claims *passport.Claims) error {
 	if c.at.Log == "" {
 		return nil // nothing is known, and the staleness says so

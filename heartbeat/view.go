@@ -144,17 +144,6 @@ func (v *View) PingAnswered(p Ping, h Head) error {
 	return err
 }
 
-// Raise applies a change that this process learned of before the feed tells it, such as one that it made: from now on
-// it obeys the change, whatever the feed does. at is any place in the log that the change is of. It returns
-// [passport.ErrForeign] when the view follows another log or none yet, and an [InvalidError].
-func (v *View) Raise(at passport.Mark, c Change) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	err := v.mu.raise(at, &c)
-	v.publish()
-	return err
-}
-
 // Wait returns when the view has reached a place in the log. It returns [passport.ErrForeign] at once, or as soon as
 // it is known, when the view follows another log than the place is in, and the error of ctx.
 func (v *View) Wait(ctx context.Context, m passport.Mark) error {

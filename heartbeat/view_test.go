@@ -253,26 +253,6 @@ func TestFeedThatLagsForLongIsStillDated(t *testing.T) {
 	}
 }
 
-func TestRaisedChangeIsObeyedBeforeTheFeedTellsIt(t *testing.T) {
-	t.Parallel()
-	v, _ := newTestView(100)
-	if err := v.Raise(mark(5), ended(12, "s")); !errors.Is(err, passport.ErrForeign) {
-		t.Errorf("raised in a view that follows no log: %v", err)
-	}
-	must(t, v.Apply(snapshot(0, 10)))
-	before := v.Generation()
-	must(t, v.Raise(mark(5), ended(12, "s")))
-	if err := v.Judge(of(11, "s")); !errors.Is(err, passport.ErrRevoked) || v.Generation() == before {
-		t.Errorf("judged %v, generation %d after %d", err, v.Generation(), before)
-	}
-	if got := v.Through(); got != mark(10) {
-		t.Errorf("what was raised moved the view to %v", got)
-	}
-	if err := v.Raise(mark(5), ended(0, "s")); !errors.Is(err, ErrInvalid) {
-		t.Errorf("a change at no position: %v", err)
-	}
-}
-
 func TestGenerationMovesWithVerdictsAlone(t *testing.T) {
 	t.Parallel()
 	v, _ := newTestView(100)
