@@ -37,9 +37,9 @@ type visit struct {
 	age       time.Duration
 	known     header.Mark // how far the log was known
 	readOnly  bool
-	imported  bool   // whether the handle is to be set, for an older cookie
-	body      []byte // of the request, if it is at hand
-	upload    *patient
+	imported  bool     // whether the handle is to be set, for an older cookie
+	body      []byte   // of the request, if it is at hand
+	upload    *patient // the body of the request; nil if it has none
 	cancel    context.CancelCauseFunc
 	streaming bool // whether it is among the streams
 }

@@ -6,9 +6,7 @@ package edge
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -25,15 +23,9 @@ const (
 	idleConnections  = 256 // to each upstream
 	upstreamHeaders  = 64 << 10
 	expectContinue   = time.Second
-	replayBody       = 64 << 10 // the largest body that is kept to be sent again
 	discardMax       = 64 << 10 // what is read of an answer that is thrown away
-	bodyIdle         = 60 * time.Second
-	bodyIdleRefresh  = bodyIdle / 6
 	supersededReason = `error="superseded"`
 )
-
-// errBody says that the client's body could not be read.
-var errBody = errors.New("reading the client's body")
 
 // transports makes one transport for each kind of upstream and timeout.
 func (e *Edge) transports() func(scheme string, timeout time.Duration) http.RoundTripper {
@@ -130,60 +122,4 @@ func superseded(h http.Header) bool {
 		}
 	}
 	return false
-}
-
-// guardBody bounds the body of a request, and keeps a small one so that it can be sent again.
-func (v *visit) guardBody(w http.ResponseWriter, r *http.Request) *refusal {
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-		return nil
-	}
-	limit := v.route.MaxBody
-	if limit > 0 && r.ContentLength > limit {
-		return refuse(http.StatusRequestEntityTooLarge, "body", "the body is larger than %d bytes", limit)
-	}
-	if limit > 0 && r.ContentLength < 0 {
-		r.Body = http.MaxBytesReader(w, r.Body, limit)
-	}
-	v.upload = &patient{ReadCloser: r.Body, control: http.NewResponseController(w), ctx: r.Context()}
-	r.Body = v.upload
-	if v.held == nil && v.route.Idempotency == Forward || r.ContentLength < 0 || r.ContentLength > replayBody {
-		return nil
-	}
-	v.body = make([]byte, r.ContentLength)
-	if _, err := io.ReadFull(r.Body, v.body); err != nil {
-		return refuse(http.StatusBadRequest, "body", "the body does not arrive, or ends before it should")
-	}
-	r.Body = io.NopCloser(bytes.NewReader(v.body))
-	return nil
-}
-
-// patient is a body whose sender may be slow, but not silent.
-type patient struct {
-	io.ReadCloser
-	control *http.ResponseController
-	ctx     context.Context // of the request: Read takes none
-	set     time.Time
-}
-
-// interrupt makes a read that waits return, and all that follow. The context must have ended before.
-func (p *patient) interrupt() {
-	_ = p.control.SetReadDeadline(time.Unix(1, 0)) // where it cannot be set, the read ends by its own bound
-}
-
-func (p *patient) Read(b []byte) (int, error) {
-	if now := clock.Now(); now.Sub(p.set) > bodyIdleRefresh {
-		p.set = now
-		_ = p.control.SetReadDeadline(now.Add(bodyIdle)) // where it cannot be set, nothing is lost but this bound
-	}
-	if err := context.Cause(p.ctx); err != nil { // looked at after the deadline was set, or it could undo interrupt
-		return 0, err
-	}
-	n, err := p.ReadCloser.Read(b)
-	switch {
-	case err == io.EOF: // the bound is the body's: whoever answers may take longer
-		_ = p.control.SetReadDeadline(time.Time{})
-	case err != nil:
-		err = fmt.Errorf("%w: %w", errBody, err)
-	}
-	return n, err
 }

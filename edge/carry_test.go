@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Bodies that arrive slowly, and answers that nobody reads.
+// Answers that nobody reads.
 
 package edge
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -96,22 +94,29 @@ func TestAStreamNobodyReadsIsBoundedAndAQuietOneIsNot(t *testing.T) {
 // overHTTP2 serves an edge in front of a service to a client, over one connection without a network.
 func overHTTP2(t *testing.T, service http.RoundTripper) (*Edge, *http.Client) {
 	t.Helper()
-	e, err := Open(Config{Authority: noAuthority{}, Transport: service, Routes: []Route{{
-		Path: "/", Public: true, Upstream: "http://service.example",
-	}}})
+	e, l := overPipes(t, Config{Authority: noAuthority{}, Transport: service})
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: p, DialContext: l.dial}
+	t.Cleanup(transport.CloseIdleConnections)
+	return e, &http.Client{Transport: transport}
+}
+
+// overPipes serves an edge without a network. Below /account/ a session is needed.
+func overPipes(t *testing.T, c Config) (*Edge, *pipes) {
+	t.Helper()
+	c.Routes = []Route{
+		{Path: "/", Public: true, Upstream: "http://service.example"},
+		{Path: "/account/", Upstream: "http://service.example"},
+	}
+	e, err := Open(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	hs, l := e.httpServer(), newPipes()
 	go hs.Serve(l)
-	p := new(http.Protocols)
-	p.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: p, DialContext: l.dial}
-	t.Cleanup(func() {
-		transport.CloseIdleConnections()
-		_ = hs.Close()
-	})
-	return e, &http.Client{Transport: transport}
+	t.Cleanup(func() { _ = hs.Close() })
+	return e, l
 }
 
 // pipes is a listener for connections within the process.
@@ -180,23 +185,3 @@ func (s says) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // noAuthority is never asked.
 type noAuthority struct{ passport.Authority }
-
-func TestASilentSenderIsBoundedAndASlowServiceIsNot(t *testing.T) {
-	t.Parallel()
-	d := &deadlines{ResponseWriter: httptest.NewRecorder()}
-	body := io.NopCloser(iotest.OneByteReader(strings.NewReader("body")))
-	p := &patient{ReadCloser: body, control: http.NewResponseController(d), ctx: t.Context()}
-	if got, err := io.ReadAll(p); err != nil || string(got) != "body" {
-		t.Fatalf("got %q, %v", got, err)
-	}
-	if len(d.set) != 2 || time.Until(d.set[0]) > bodyIdle || time.Until(d.set[0]) < bodyIdle/2 {
-		t.Fatalf("the deadlines are %v", d.set)
-	}
-	if !d.set[1].IsZero() {
-		t.Errorf("after the body, the connection ends at %v: with it would end an answer that takes long", d.set[1])
-	}
-	p.ReadCloser = io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))
-	if _, err := p.Read(make([]byte, 1)); !errors.Is(err, errBody) || !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("a body that breaks off is %v", err)
-	}
-}

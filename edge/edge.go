@@ -132,6 +132,10 @@ func setDefault[T comparable](field *T, value T) {
 // pages: GET status says whether it is well, and POST heartbeat tells a tab whether what it shows is still so (see
 // presence.Heartbeat).
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	upload := receive(ctx, w, r)
+	defer upload.over()
 	if e.inFlight.Add(1) > int64(e.config.InFlight) {
 		e.inFlight.Add(-1)
 		refuse(http.StatusServiceUnavailable, "busy", "too many requests are under way; try again").
@@ -139,11 +143,11 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer e.inFlight.Add(-1)
-	r = plainUpgrade(r)
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
-	v := &visit{edge: e, cancel: cancel}
-	v.in = r.WithContext(context.WithValue(ctx, visitKey{}, v))
+	v := &visit{edge: e, cancel: cancel, upload: upload}
+	v.in = plainUpgrade(r).WithContext(context.WithValue(ctx, visitKey{}, v))
+	if upload != nil {
+		v.in.Body = upload
+	}
 	if f := e.admit(v); f != nil {
 		f.answer(w)
 		return
