@@ -54,6 +54,9 @@ func (c *edgeCmd) openLegacy(ctx context.Context, a *app, log *remote.Log) (*leg
 	if err := f.mayAsk(ctx, log); err != nil {
 		return nil, err
 	}
+	if err := f.mayHold(ctx, log); err != nil {
+		return nil, bad(err)
+	}
 	gate, err := legacy.NewGate(legacy.GateConfig{
 		Reader: reader, Journal: &legacyJournal{sessionlegacy.New(log.Sessions(), log), &seldom{logger: logger}},
 		Mode: f.stage, Before: f.before, Sample: f.sample, Patience: f.patience, Logger: logger,
@@ -77,7 +80,7 @@ func (f *legacyFile) reader(getenv func(string) string, tell *seldom) (*legacy.R
 		by[cookie.Name] = &f.cookies[i]
 	}
 	config.Map = func(t legacy.Token) (legacy.Identity, error) {
-		id, err := by[t.Cookie].identify(&t, f.stage == legacy.Shadow)
+		id, err := by[t.Cookie].identify(&t)
 		if err != nil {
 			tell.warn("a cookie of the older application stands for nobody", "cookie", t.Cookie, "error", err)
 		}
@@ -119,8 +122,8 @@ func (f *legacyFile) mayAsk(ctx context.Context, log *remote.Log) error {
 	if f.stage == legacy.Refuse {
 		return nil
 	}
-	const wait, nobody = 5 * time.Second, "nobody"
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	const nobody = "nobody"
+	ctx, cancel := context.WithTimeout(ctx, firstWait)
 	defer cancel()
 	for _, c := range f.cookies {
 		if c.tenantClaim != nil {
@@ -139,6 +142,24 @@ func (f *legacyFile) mayAsk(ctx context.Context, log *remote.Log) error {
 		}
 	}
 	return nil
+}
+
+// firstWait is how long an authority may take to answer what is asked of it at the start.
+const firstWait = 5 * time.Second
+
+// mayHold finds out at the start whether the public schema declares what the cookies are mapped to. Where the authority
+// does not answer, the first cookie tells.
+func (f *legacyFile) mayHold(ctx context.Context, log *remote.Log) error {
+	if f.stage == legacy.Refuse {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, firstWait)
+	defer cancel()
+	public, err := log.Sessions().Public(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	return f.undeclared(public)
 }
 
 // report says how the migration goes, now and then and at the end, if there is news.
@@ -222,11 +243,37 @@ func (j *legacyJournal) Find(ctx context.Context, tenant, subject string) (legac
 	return known, err
 }
 
+// Foretell is as in [legacy.Journal].
+func (j *legacyJournal) Foretell(ctx context.Context, s legacy.SignIn) error {
+	err := j.Journal.Foretell(ctx, s)
+	switch {
+	case errors.Is(err, legacy.ErrUnfit):
+		j.tell.warn("a cookie of the older application would not be imported", "error", inMap(err))
+	case err != nil && !errors.Is(err, legacy.ErrSpent) && !errors.Is(err, context.Canceled):
+		j.tell.warn("a cookie of the older application is not compared; raise patience if time is short", "error", err)
+	}
+	return err
+}
+
+// inMap says of state that does not fit where the file maps it to.
+func inMap(err error) error {
+	bad, ok := errors.AsType[*journal.InvalidError](err)
+	if !ok {
+		return err
+	}
+	for field, place := range map[string]string{"Start.SubjectState": "subject_state", "Start.State": "session_state"} {
+		if rest, ok := strings.CutPrefix(bad.Field, field); ok {
+			return fmt.Errorf("%s%s %s", place, rest, bad.Problem)
+		}
+	}
+	return err
+}
+
 // Start is as in [legacy.Journal].
 func (j *legacyJournal) Start(ctx context.Context, s legacy.SignIn) (string, error) {
 	handle, err := j.Journal.Start(ctx, s)
 	if err != nil && !errors.Is(err, legacy.ErrSpent) && !errors.Is(err, context.Canceled) {
-		j.tell.warn("a cookie of the older application is not imported", "error", err)
+		j.tell.warn("a cookie of the older application is not imported", "error", inMap(err))
 	}
 	return handle, err
 }

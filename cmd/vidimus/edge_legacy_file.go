@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,7 @@ import (
 
 	"example.com/vidimus/edge/legacy"
 	"example.com/vidimus/internal/chance"
+	"example.com/vidimus/session"
 )
 
 // legacyFile is what the file of --legacy says.
@@ -149,6 +151,29 @@ func (c *legacyCookie) check(stage legacy.Mode) error {
 		return errors.New(`subject is missing; name the claim that says whose the cookie is, such as "sub"`)
 	case len(c.keys) == 0 || len(c.keys) > legacy.MaxKeys:
 		return fmt.Errorf(`keys has %d; name 1 to %d, as [{"env": "AUTH_SECRET"}]`, len(c.keys), legacy.MaxKeys)
+	}
+	return nil
+}
+
+// undeclared returns an error that names an attribute which the public schema does not declare: no cookie that has it
+// could be imported.
+func (f *legacyFile) undeclared(public session.Public) error {
+	for i := range f.cookies {
+		for _, part := range []struct {
+			field    string
+			mapped   map[string]claim
+			declared map[string]session.Attribute
+		}{
+			{"subject_state", f.cookies[i].subjectState, public.Subject},
+			{"session_state", f.cookies[i].sessionState, public.Session},
+		} {
+			for _, name := range slices.Sorted(maps.Keys(part.mapped)) {
+				if _, ok := part.declared[name]; !ok {
+					return fmt.Errorf("cookies[%d].%s.%s: the authority's public schema does not declare it; declare it in the "+
+						"file of its --public, or leave it out", i, part.field, name)
+				}
+			}
+		}
 	}
 	return nil
 }
@@ -288,9 +313,8 @@ func (c claim) name(claims map[string]json.RawMessage) (string, error) {
 	return "", fmt.Errorf("the claim %s is missing, or is neither a text nor a whole number", strings.Join(c, "/"))
 }
 
-// identify says whom a cookie stands for. Attributes that the cookie does not speak of are left out. Null says that
-// there is none, which can be compared and not imported.
-func (c *legacyCookie) identify(t *legacy.Token, nulls bool) (id legacy.Identity, err error) {
+// identify says whom a cookie stands for. Attributes that the cookie does not speak of are left out.
+func (c *legacyCookie) identify(t *legacy.Token) (id legacy.Identity, err error) {
 	if id.Subject, err = c.subject.name(t.Claims); err != nil {
 		return id, err
 	}
@@ -305,7 +329,7 @@ func (c *legacyCookie) identify(t *legacy.Token, nulls bool) (id legacy.Identity
 	read := func(from map[string]claim) map[string]json.RawMessage {
 		state := map[string]json.RawMessage{}
 		for attribute, claim := range from {
-			if raw := claim.find(t.Claims); raw != nil && (nulls || string(raw) != "null") {
+			if raw := claim.find(t.Claims); raw != nil {
 				state[attribute] = raw
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -20,6 +21,8 @@ import (
 	"time"
 
 	"example.com/vidimus/edge/legacy"
+	"example.com/vidimus/journal"
+	"example.com/vidimus/session"
 )
 
 // secret is a key that nothing may show.
@@ -214,7 +217,6 @@ func TestClaimsBecomeAnIdentity(t *testing.T) {
 	type state = map[string]json.RawMessage
 	for name, tt := range map[string]struct {
 		claims string
-		nulls  bool
 		want   legacy.Identity // the zero one for an error
 	}{
 		"all": {
@@ -231,12 +233,12 @@ func TestClaimsBecomeAnIdentity(t *testing.T) {
 				Tenant: "9007199254740991", Subject: "42", SignIn: "7", State: state{}, SubjectState: state{},
 			},
 		},
-		"null, to compare": {
-			claims: `{"sub": "ada", "org": {"a/b": "acme"}, "limit": null, "look": null}`, nulls: true,
-			want: legacy.Identity{Tenant: "acme", Subject: "ada", State: state{}, SubjectState: state{"limit": raw(`null`)}},
+		"null": {
+			claims: `{"sub": "ada", "org": {"a/b": "acme"}, "limit": null, "look": null}`,
+			want:   legacy.Identity{Tenant: "acme", Subject: "ada", State: state{}, SubjectState: state{"limit": raw(`null`)}},
 		},
-		"null, to import": {
-			claims: `{"sub": "ada", "org": {"a/b": "acme"}, "limit": null, "look": "dark"}`,
+		"a text where an object should be": {
+			claims: `{"sub": "ada", "org": {"a/b": "acme"}, "look": "dark"}`,
 			want:   legacy.Identity{Tenant: "acme", Subject: "ada", State: state{}, SubjectState: state{}},
 		},
 		"no subject":          {claims: `{"org": {"a/b": "acme"}}`},
@@ -254,7 +256,7 @@ func TestClaimsBecomeAnIdentity(t *testing.T) {
 			if err := json.Unmarshal([]byte(tt.claims), &token.Claims); err != nil {
 				t.Fatal(err)
 			}
-			got, err := f.cookies[0].identify(&token, tt.nulls)
+			got, err := f.cookies[0].identify(&token)
 			if (err != nil) != (tt.want.Subject == "") {
 				t.Fatalf("got %+v, %v", got, err)
 			}
@@ -334,6 +336,7 @@ type failing struct{ err error }
 func (f *failing) Find(context.Context, string, string) (legacy.Known, error) {
 	return legacy.Known{}, f.err
 }
+func (f *failing) Foretell(context.Context, legacy.SignIn) error        { return f.err }
 func (f *failing) Start(context.Context, legacy.SignIn) (string, error) { return "", f.err }
 
 func TestWhatIsInTheWayIsToldOnceAMinute(t *testing.T) {
@@ -345,6 +348,7 @@ func TestWhatIsInTheWayIsToldOnceAMinute(t *testing.T) {
 		try := func(want int) {
 			t.Helper()
 			_, _ = j.Find(t.Context(), "", "ada")
+			_ = j.Foretell(t.Context(), legacy.SignIn{})
 			_, _ = j.Start(t.Context(), legacy.SignIn{})
 			if got := strings.Count(log.String(), "no right"); got != want {
 				t.Errorf("was told %d times, want %d:\n%s", got, want, log.String())
@@ -358,10 +362,57 @@ func TestWhatIsInTheWayIsToldOnceAMinute(t *testing.T) {
 		time.Sleep(legacyEvery)
 		for _, usual := range []error{legacy.ErrSpent, context.Canceled} {
 			behind.err = usual
+			_ = j.Foretell(t.Context(), legacy.SignIn{})
 			_, _ = j.Start(t.Context(), legacy.SignIn{})
 		}
 		if strings.Contains(log.String(), "spent") || strings.Contains(log.String(), "canceled") {
 			t.Errorf("was told of what is usual:\n%s", log.String())
 		}
 	})
+}
+
+func TestWhatDoesNotFitIsToldInTheWordsOfTheFile(t *testing.T) {
+	t.Parallel()
+	for field, want := range map[string]string{
+		"Start.SubjectState.limit": "error=\"subject_state.limit is no number\"",
+		"Start.State":              "error=\"session_state is no number\"",
+		"Start.Subject":            "error=\"legacy cookie does not fit: invalid Start.Subject: is no number\"",
+	} {
+		var log bytes.Buffer
+		bad := &journal.InvalidError{Field: field, Problem: "is no number"}
+		behind := &failing{fmt.Errorf("%w: %w", legacy.ErrUnfit, bad)}
+		j := &legacyJournal{behind, &seldom{logger: slog.New(slog.NewTextHandler(&log, nil))}}
+		if err := j.Foretell(t.Context(), legacy.SignIn{}); !errors.Is(err, legacy.ErrUnfit) {
+			t.Errorf("%s: got %v", field, err)
+		}
+		if got := log.String(); !strings.Contains(got, want) || !strings.Contains(got, "would not be imported") {
+			t.Errorf("%s: was told %s, want %s", field, got, want)
+		}
+	}
+}
+
+func TestAttributesThatAreNotDeclaredAreNamed(t *testing.T) {
+	t.Parallel()
+	f, _, err := reads(t, described(`"format": "authjs", "keys": [{"env": "KEY"}],
+		"subject_state": {"limit": "limit", "permit": "permit"}, "session_state": {"theme": "theme"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := func(names ...string) map[string]session.Attribute {
+		all := map[string]session.Attribute{}
+		for _, name := range names {
+			all[name] = session.Attribute{}
+		}
+		return all
+	}
+	for want, public := range map[string]session.Public{
+		"":                                {Subject: declared("limit", "permit", "more"), Session: declared("theme")},
+		"cookies[0].subject_state.permit": {Subject: declared("limit"), Session: declared("theme", "permit")},
+		"cookies[0].session_state.theme":  {Subject: declared("limit", "permit")},
+	} {
+		err := f.undeclared(public)
+		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want+": the authority's public") {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,8 @@ const (
 type Journal interface {
 	// Find returns what is known of a subject; of an unknown one, Known{} and no error.
 	Find(ctx context.Context, tenant, subject string) (Known, error)
+	// Foretell returns the error that Start would return now, and changes nothing.
+	Foretell(ctx context.Context, s SignIn) error
 	// Start starts the session of a sign-in, and returns the handle for its browser. It is idempotent by the key of the
 	// sign-in, for as long as the cookie could come back: the same key finds the same session. It returns [ErrSpent] if
 	// that session has ended, if its handle was rotated since, or if the subject was revoked after the cookie was made,
@@ -159,40 +162,69 @@ func (g *Gate) start(ctx context.Context, req *http.Request) (string, error) {
 	if g.cfg.Mode == CutOver && (f.Issued.IsZero() || !f.Issued.Before(g.cfg.Before)) {
 		return "", &refusal{cookie: f.Cookie, why: late}
 	}
-	agent := req.UserAgent()
-	handle, err := g.cfg.Journal.Start(ctx, SignIn{
-		Key: f.Key, Identity: f.Identity, Issued: f.Issued, Expires: f.Expires,
-		UserAgent: agent[:min(len(agent), maxAgent)],
-	})
-	switch {
-	case errors.Is(err, ErrSpent):
-		return "", &refusal{cookie: f.Cookie, why: spent}
-	case errors.Is(err, ErrUnfit):
-		return "", &refusal{cookie: f.Cookie, why: unfit, cause: err}
-	}
-	return handle, err
+	handle, err := g.cfg.Journal.Start(ctx, signIn(&f, req))
+	return handle, judged(&f, err)
 }
 
-// shadow compares the state of a request's cookie with the journal's, and counts. It holds up the request for the
-// configured patience at most.
+// signIn is what the journal is asked for. State that is null is none.
+func signIn(f *Found, req *http.Request) SignIn {
+	agent := req.UserAgent()
+	s := SignIn{
+		Key: f.Key, Identity: f.Identity, Issued: f.Issued, Expires: f.Expires,
+		UserAgent: agent[:min(len(agent), maxAgent)],
+	}
+	s.State, s.SubjectState = withoutNulls(s.State), withoutNulls(s.SubjectState)
+	return s
+}
+
+func withoutNulls(state map[string]json.RawMessage) map[string]json.RawMessage {
+	rest := maps.Clone(state)
+	maps.DeleteFunc(rest, func(_ string, value json.RawMessage) bool { return equalJSON(value, nil) })
+	return rest
+}
+
+// judged makes a refusal of what the journal has against a cookie.
+func judged(f *Found, err error) error {
+	switch {
+	case errors.Is(err, ErrSpent):
+		return &refusal{cookie: f.Cookie, why: spent}
+	case errors.Is(err, ErrUnfit):
+		return &refusal{cookie: f.Cookie, why: unfit, cause: err}
+	}
+	return err
+}
+
+// shadow looks whether a request's cookie would be imported, compares its state with the journal's, and counts. It
+// holds up the request for the configured patience at most.
 func (g *Gate) shadow(ctx context.Context, req *http.Request) {
 	if !g.cfg.Reader.brought(req) || (g.seen.Add(1)-1)%int64(g.cfg.Sample) != 0 {
 		return
 	}
-	f, err := g.cfg.Reader.Read(req)
-	if err != nil {
+	f, known, err := g.compare(ctx, req)
+	switch {
+	case errors.Is(err, ErrRefused):
 		g.counter.refused(Why(err))
 		g.cfg.Logger.DebugContext(ctx, "legacy cookie would be refused", "reason", err)
-		return
+	case err != nil:
+		g.counter.failed()
+	default:
+		g.counter.compared(&f, &known)
+	}
+}
+
+// compare returns a request's cookie, if it would be imported, and what the journal knows of its subject.
+func (g *Gate) compare(ctx context.Context, req *http.Request) (Found, Known, error) {
+	f, err := g.cfg.Reader.Read(req)
+	if err != nil {
+		return f, Known{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Patience)
 	defer cancel()
-	known, err := g.cfg.Journal.Find(ctx, f.Identity.Tenant, f.Identity.Subject)
-	if err != nil {
-		g.counter.failed()
-		return
+	if err := g.cfg.Journal.Foretell(ctx, signIn(&f, req)); err != nil {
+		return f, Known{}, judged(&f, err)
 	}
-	g.counter.compared(&f, &known)
+	known, err := g.cfg.Journal.Find(ctx, f.Identity.Tenant, f.Identity.Subject)
+	return f, known, err
 }
 
 // Knows reports whether a cookie of that name is a legacy cookie, or a chunk of one.

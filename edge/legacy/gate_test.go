@@ -28,6 +28,7 @@ type shelf struct {
 	started  []SignIn
 	err      error
 	hang     bool
+	fits     func(SignIn) error // nil for all
 }
 
 func newShelf() *shelf {
@@ -44,16 +45,37 @@ func (s *shelf) Find(ctx context.Context, tenant, subject string) (Known, error)
 	return s.subjects[tenant+"/"+subject], s.err
 }
 
-func (s *shelf) Start(_ context.Context, in SignIn) (string, error) {
+func (s *shelf) Foretell(ctx context.Context, in SignIn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return s.judge(in)
+}
+
+func (s *shelf) judge(in SignIn) error {
 	handle, ok := s.handles[in.Key]
 	switch {
 	case s.err != nil:
-		return "", s.err
+		return s.err
 	case ok && handle == "":
-		return "", fmt.Errorf("session of %x: %w", in.Key[:4], ErrSpent)
-	case !ok:
+		return fmt.Errorf("session of %x: %w", in.Key[:4], ErrSpent)
+	case s.fits != nil:
+		return s.fits(in)
+	}
+	return nil
+}
+
+func (s *shelf) Start(_ context.Context, in SignIn) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.judge(in); err != nil {
+		return "", err
+	}
+	handle, ok := s.handles[in.Key]
+	if !ok {
 		s.started = append(s.started, in)
 		handle = fmt.Sprintf("v1.shop.%d", len(s.started))
 		s.handles[in.Key] = handle
@@ -286,6 +308,56 @@ func TestShadowMeasuresHowFarCookiesAreOff(t *testing.T) {
 			t.Errorf("ages are %+v and %+v", d.Age, d.DifferAge)
 		}
 	})
+}
+
+func TestShadowCountsAsRefusedWhatImportRefuses(t *testing.T) {
+	t.Parallel()
+	reader, err := NewReader(Config{Cookies: []Cookie{joseCookie()}, Map: state})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newShelf()
+	s.subjects["/ada"] = Known{Found: true, State: map[string]json.RawMessage{"limit": []byte(`5`)}}
+	s.fits = func(in SignIn) error {
+		for name, value := range in.SubjectState {
+			if text := string(value); name != "limit" || text != "5" && text != "1" {
+				return fmt.Errorf("%s: %w", name, ErrUnfit)
+			}
+		}
+		return nil
+	}
+	shadow := mustGate(t, GateConfig{Reader: reader, Journal: s, Mode: Shadow})
+	imports := mustGate(t, GateConfig{Reader: reader, Journal: s, Mode: Import})
+	visit := func(g *Gate, sub, state string) {
+		t.Helper()
+		token := jose(claims("sub", sub, "state", json.RawMessage(state), "jti", sub+state))
+		if _, _, err := g.Import(t.Context(), request("session", token)); err != nil {
+			t.Error(err)
+		}
+	}
+	states := []string{`{}`, `{"limit":5}`, `{"limit":1}`, `{"limit":"abc"}`, `{"permit":1}`, `{"limit":null}`, `"none"`}
+	for _, text := range states {
+		visit(shadow, "ada", text)
+	}
+	foretold := shadow.Stats()
+	if len(s.started) != 0 {
+		t.Errorf("shadow started %+v", s.started)
+	}
+	for _, text := range states {
+		visit(imports, "ada", text)
+	}
+	got := imports.Stats()
+	if fmt.Sprint(foretold.Refused) != fmt.Sprint(got.Refused) || got.Refused[unfit] != 2 || got.Refused[unmapped] != 1 {
+		t.Errorf("foretold %v, refused %v; want two that do not fit and one for nobody", foretold.Refused, got.Refused)
+	}
+	if foretold.Shadow.Compared != got.Imported || foretold.Shadow.Agree != 2 || foretold.Shadow.Differ != 2 {
+		t.Errorf("compared %+v, imported %d", *foretold.Shadow, got.Imported)
+	}
+	s.logout()
+	visit(shadow, "ada", `{}`)
+	if got := shadow.Stats().Refused[spent]; got != 1 {
+		t.Errorf("foretold %d as imported before, want 1", got)
+	}
 }
 
 func TestShadowHoldsNobodyUp(t *testing.T) {

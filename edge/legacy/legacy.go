@@ -112,7 +112,8 @@ func (t *Token) Decode(v any) error {
 // Identity is whom a cookie stands for.
 type Identity struct {
 	Tenant, Subject string
-	// State are attributes of the session, SubjectState those that all sessions of the subject share.
+	// State are attributes of the session, SubjectState those that all sessions of the subject share. Null, as nil, says
+	// that there is none: it is compared, and not imported.
 	State, SubjectState map[string]json.RawMessage
 	// SignIn, if the application kept one, is what names the sign-in in every cookie that was rolled from it. All of
 	// them are then imported as one session. Without it, each cookie counts alone.

@@ -28,6 +28,7 @@ const Skew = time.Minute
 // whose token has the right "session" on every tenant that cookies are of.
 type Sessions interface {
 	Start(ctx context.Context, st session.Start) (session.Started, error)
+	Foretell(ctx context.Context, st session.Start) (session.Session, error)
 	Get(ctx context.Context, id string) (session.Session, error)
 	Subject(ctx context.Context, tenant, subject string) (session.Subject, error)
 }
@@ -72,35 +73,58 @@ func (j *Journal) Find(ctx context.Context, tenant, subject string) (legacy.Know
 	return known, nil
 }
 
+// Foretell returns the error that Start would return now, and changes nothing.
+func (j *Journal) Foretell(ctx context.Context, s legacy.SignIn) error {
+	now, err := j.sessions.Foretell(ctx, begin(&s))
+	if err != nil || now.ID == "" {
+		return unfit(err)
+	}
+	return stands(&now)
+}
+
 // Start starts the session of a sign-in, or finds the one that was started for it.
 func (j *Journal) Start(ctx context.Context, s legacy.SignIn) (string, error) {
+	begun, err := j.sessions.Start(ctx, begin(&s))
+	if err != nil {
+		return "", unfit(err)
+	}
+	// What Start returns is the session as it began.
+	now, err := j.sessions.Get(ctx, begun.ID)
+	if err == nil {
+		err = stands(&now)
+	}
+	if err != nil {
+		return "", err
+	}
+	return begun.Handle, nil
+}
+
+// begin is the start of the session of a sign-in.
+func begin(s *legacy.SignIn) session.Start {
 	made, proved := s.Issued, s.Issued.Add(-Skew)
 	if made.IsZero() {
 		made, proved = time.Unix(0, 0), time.Unix(0, 0) // nobody knows: any revocation may have come after it
 	}
-	begun, err := j.sessions.Start(ctx, session.Start{
+	return session.Start{
 		ID:     journal.ID(s.Key[:16]),
 		Tenant: s.Tenant, Subject: s.Subject,
 		Device: session.Device{UserAgent: s.UserAgent},
 		ACR:    s.ACR, AMR: s.AMR, AuthTime: made,
 		State: s.State, SubjectState: s.SubjectState,
 		Proved: proved,
-	})
-	if err != nil {
-		return "", unfit(err)
 	}
-	// What Start returns is the session as it began.
-	now, err := j.sessions.Get(ctx, begun.ID)
+}
+
+// stands returns an error if a cookie does not stand for the session that was begun for it any more.
+func stands(now *session.Session) error {
 	switch {
-	case err != nil:
-		return "", err
 	case now.Ended != nil:
-		return "", fmt.Errorf("session %s has ended: %w", begun.ID, legacy.ErrSpent)
-	case now.Generation != begun.Generation:
+		return fmt.Errorf("session %s has ended: %w", now.ID, legacy.ErrSpent)
+	case now.Generation > 1:
 		// Its handle was rotated, for a step-up perhaps. The cookie does not stand for that.
-		return "", fmt.Errorf("session %s has another handle: %w", begun.ID, legacy.ErrSpent)
+		return fmt.Errorf("session %s has another handle: %w", now.ID, legacy.ErrSpent)
 	}
-	return begun.Handle, nil
+	return nil
 }
 
 // unfit tells what the cookie is to blame for from what the journal is.

@@ -7,8 +7,8 @@ package sessionlegacy_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -252,22 +252,68 @@ func TestWithoutARevocationAnUndatedCookieIsGood(t *testing.T) {
 	}
 }
 
-func TestStateThatIsNotDeclaredDoesNotFit(t *testing.T) {
+func TestACookieIsForetoldWhatItsImportIsAnsweredWith(t *testing.T) {
 	t.Parallel()
 	s := inMemory(t)
 	j := sessionlegacy.New(s.Sessions, s.log)
-	for name, change := range map[string]func(*legacy.SignIn){
-		"unknown attribute":  func(in *legacy.SignIn) { in.State["secret"] = []byte(`1`) },
-		"of another type":    func(in *legacy.SignIn) { in.SubjectState["limit"] = []byte(`"100"`) },
-		"an endless subject": func(in *legacy.SignIn) { in.Subject = fmt.Sprint(make([]byte, 5000)) },
+	for key, after := range map[byte]func(id string) error{
+		10: func(string) error { return nil },
+		11: func(id string) error {
+			_, err := s.End(t.Context(), id, session.Ended{})
+			return err
+		},
+		12: func(id string) error {
+			_, err := s.StepUp(t.Context(), id, session.StepUp{Expect: journal.Any, ACR: "3"})
+			return err
+		},
 	} {
-		in := cookie(1, time.Minute)
-		change(&in)
-		if _, err := j.Start(t.Context(), in); !errors.Is(err, legacy.ErrUnfit) {
-			t.Errorf("%s: got %v, want that it does not fit", name, err)
+		handle, err := j.Start(t.Context(), cookie(key, time.Minute))
+		of, resolveErr := s.Resolve(t.Context(), handle)
+		if err := errors.Join(err, resolveErr, after(of.ID)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	target := session.Target{Scope: heartbeat.Subject, Tenant: "acme", Subject: "eve"}
+	if _, err := s.Revoke(t.Context(), target, "admin", ""); err != nil {
+		t.Fatal(err)
+	}
+	raw := func(text string) json.RawMessage { return json.RawMessage(text) }
+	for name, tt := range map[string]struct {
+		key    byte
+		change func(*legacy.SignIn)
+		want   error
+	}{
+		"new":                {1, func(*legacy.SignIn) {}, nil},
+		"unknown attribute":  {2, func(in *legacy.SignIn) { in.State["secret"] = raw(`1`) }, legacy.ErrUnfit},
+		"of another type":    {3, func(in *legacy.SignIn) { in.SubjectState["limit"] = raw(`"100"`) }, legacy.ErrUnfit},
+		"too large":          {4, func(in *legacy.SignIn) { in.State["theme"] = raw(`"` + large + `"`) }, legacy.ErrUnfit},
+		"an endless subject": {5, func(in *legacy.SignIn) { in.Subject = large }, legacy.ErrUnfit},
+		"a tenant of two":    {6, func(in *legacy.SignIn) { in.Tenant = "a\nb" }, legacy.ErrUnfit},
+		"a long method":      {7, func(in *legacy.SignIn) { in.ACR = large }, legacy.ErrUnfit},
+		"made in the future": {8, func(in *legacy.SignIn) { in.Issued = time.Now().Add(time.Hour) }, legacy.ErrUnfit},
+		"revoked":            {9, func(in *legacy.SignIn) { in.Subject = "eve" }, legacy.ErrSpent},
+		"imported":           {10, func(*legacy.SignIn) {}, nil},
+		"ended":              {11, func(*legacy.SignIn) {}, legacy.ErrSpent},
+		"stepped up":         {12, func(*legacy.SignIn) {}, legacy.ErrSpent},
+	} {
+		in := cookie(tt.key, time.Minute)
+		tt.change(&in)
+		before, err := s.log.Head(t.Context())
+		foretold := j.Foretell(t.Context(), in)
+		after, err2 := s.log.Head(t.Context())
+		if err != nil || err2 != nil || before.Position != after.Position {
+			t.Errorf("%s: it wrote, from %v to %v; %v, %v", name, before, after, err, err2)
+		}
+		_, started := j.Start(t.Context(), in)
+		for what, got := range map[string]error{"foretold": foretold, "started": started} {
+			if !errors.Is(got, tt.want) {
+				t.Errorf("%s: %s %v, want %v", name, what, got, tt.want)
+			}
 		}
 	}
 }
+
+var large = strings.Repeat("x", 5000)
 
 func TestTheJournalSaysWhatItKnowsOfASubject(t *testing.T) {
 	t.Parallel()
