@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,9 @@ const obeyed = 2*time.Second + 5*time.Second
 type proxied struct {
 	sessions *session.Sessions
 	edge     *edge.Edge
+	outage   *outage
+	slow     *slow            // the edge's view
+	heard    *heartbeat.View  // the service's
 	auth     *httptest.Server // the edge's answers
 	service  *httptest.Server
 	url      string // of the proxy, once it runs
@@ -64,14 +68,17 @@ func openProxied(t *testing.T) *proxied {
 	changes, err := feed.Open(feed.Config{Log: log, Changes: session.Changes})
 	must(t, err)
 	run(t, changes.Run)
+	p.outage, p.heard = &outage{Sessions: p.sessions}, follow(t, changes)
+	p.slow = &slow{View: follow(t, changes)}
 	verifier, err := passport.New(passport.Config{
-		Issuer: "https://id.example", Audience: "shop", KeysNow: keys.KeySet, View: follow(t, changes),
+		Issuer: "https://id.example", Audience: "shop", KeysNow: keys.KeySet, View: p.heard,
+		Authority: p.outage,
 	})
 	must(t, err)
-	p.service = httptest.NewServer(serviceBehind(verifier))
+	p.service = httptest.NewServer(serviceBehind(verifier, p.sessions))
 	t.Cleanup(p.service.Close)
 	p.edge, err = edge.Open(edge.Config{
-		Authority: p.sessions, View: follow(t, changes), SignInURL: "/sign-in", Legacy: importing(t, p.sessions),
+		Authority: p.outage, View: p.slow, SignInURL: "/sign-in", Legacy: importing(t, p.sessions),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Routes: []edge.Route{
 			{Path: "/", Public: true}, {Path: "/account/"}, {Path: "/admin/", Scopes: []string{"admin"}},
@@ -97,8 +104,49 @@ func importing(t *testing.T, sessions *session.Sessions) *legacy.Gate {
 	return gate
 }
 
-// serviceBehind answers with what it was sent; below /account/ only to those who have a passport.
-func serviceBehind(v *passport.Verifier) http.Handler {
+// outage is an authority that may be down.
+type outage struct {
+	*session.Sessions
+	down atomic.Bool
+}
+
+func (o *outage) Mint(ctx context.Context, a passport.Ask) (passport.Grant, error) {
+	if o.down.Load() {
+		return passport.Grant{}, passport.ErrUnavailable
+	}
+	return o.Sessions.Mint(ctx, a)
+}
+
+// slow is a view that hears of nothing while it is behind.
+type slow struct {
+	passport.View
+	behind atomic.Bool
+}
+
+func (s *slow) Judge(c *passport.Claims) error {
+	if s.behind.Load() {
+		return nil
+	}
+	return s.View.Judge(c)
+}
+
+// guide returns the lines of docs/edge.md below a line, for the addresses of this test.
+func (p *proxied) guide(t *testing.T, below string) string {
+	t.Helper()
+	page, err := os.ReadFile("../docs/edge.md")
+	must(t, err)
+	_, rest, found := strings.Cut(string(page), below)
+	lines, _, ended := strings.Cut(rest, "```\n")
+	if !found || !ended {
+		t.Fatalf("docs/edge.md has no lines below %q", below)
+	}
+	return strings.NewReplacer("127.0.0.1:8080", strings.TrimPrefix(p.service.URL, "http://"),
+		"127.0.0.1:7431", strings.TrimPrefix(p.auth.URL, "http://")).Replace(lines)
+}
+
+// serviceBehind answers with what it was sent; below /account/ only to those who have a passport, of whom those of
+// /account/limit may change theirs.
+func serviceBehind(v *passport.Verifier, sessions *session.Sessions) http.Handler {
 	mux := http.NewServeMux()
 	tell := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		subject := ""
@@ -108,7 +156,14 @@ func serviceBehind(v *passport.Verifier) http.Handler {
 		_ = json.NewEncoder(w).Encode(told{subject, r.URL.Path, r.Header})
 	})
 	mux.Handle("/", tell)
-	mux.Handle("/account/", v.Require(tell, &passport.Rule{MaxStale: 5 * time.Second}))
+	strict := &passport.Rule{MaxStale: 5 * time.Second}
+	asking := &passport.Rule{MaxStale: 5 * time.Second, WhenStale: passport.AskAuthority}
+	mux.Handle("/account/", v.Require(tell, strict))
+	mux.Handle("/account/limit", v.Require(limits{sessions}, strict))
+	mux.Handle("/account/asking/limit", v.Require(limits{sessions}, asking))
+	mux.HandleFunc("/account/forbidden", func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "the service's own words", http.StatusForbidden)
+	})
 	return mux
 }
 
@@ -259,6 +314,8 @@ func (p *proxied) protects(t *testing.T) {
 			t.Errorf("what a client says of itself reaches the service: %v", got.Header)
 		}
 	})
+	p.refusesInItsWords(t)
+	p.readsItsWrites(t)
 	t.Run("nobody does not", func(t *testing.T) {
 		if status, _, _ := p.get(t, "/account/x", ""); status != 401 {
 			t.Errorf("got %d", status)
