@@ -20,16 +20,15 @@ import (
 // Options say more about one command. The zero value asks for nothing special.
 type Options struct {
 	// ID makes the command idempotent: repeated with the same id, even after a crash, it is answered with its first
-	// result, provided it led to events. It is any id that the caller keeps until it has the answer, best from
-	// [journal.NewID].
+	// result, provided it led to events and as long as the last of them is among the last [journal.Window] events of
+	// the entity. It is any id that the caller keeps until it has the answer, best from [journal.NewID].
 	ID journal.ID
-	// Version is what the caller's decision was based on: if the entity is at another, the command is refused with a
-	// journal.ConflictError, which says at which, and is not tried again. 0 is for any version.
-	Version journal.Version
+	// Expect is what the caller's decision was based on, such as new(journal.Exactly(7)), or new(journal.None) for what
+	// must not exist: if the entity is at another version, the command is refused with a journal.ConflictError, which
+	// says at which, and is not tried again. nil is for any version.
+	Expect *journal.Expect
 	// Fences are leases under which the command is carried out.
 	Fences []journal.Fence
-	// Meta goes along with each event, see [journal.EventData].
-	Meta []byte
 	// Tries is how often to decide at most when others are faster; 0 for [DefaultTries].
 	Tries int
 }
@@ -45,9 +44,9 @@ type Also[S any] func(ctx context.Context, before, after S, events []any) (journ
 // when the events are durable. A command that leads to no events writes nothing. Options may be nil.
 //
 // It returns the error of Decide as it is; [ErrContended] when the tries are spent; a journal.ConflictError when the
-// entity is not at [Options.Version]; journal.ErrFenced, journal.ErrCondition; journal.ErrUncertain when it is unknown
-// whether the events were written, also after asking again: repeat the command with the same [Options.ID] to find out;
-// and the errors of [Entity.Load].
+// entity is not as [Options.Expect] says; journal.ErrFenced, journal.ErrCondition; journal.ErrUncertain when it is
+// unknown whether the events were written, also after asking again: repeat the command with the same [Options.ID] to
+// find out; and the errors of [Entity.Load].
 func (e *Entity[S]) Do(ctx context.Context, c *cell.Cell, id string, command any, o *Options) (Result[S], error) {
 	return e.DoAlso(ctx, c, id, command, o, nil)
 }
@@ -110,18 +109,17 @@ type try[S State[S]] struct {
 
 // once loads, decides and commits.
 func (t *try[S]) once(ctx context.Context) (Result[S], error) {
-	h, err := t.entity.load(ctx, t.log, t.id, t.name)
+	h, err := t.load(ctx, t.options.ID != journal.ID{})
 	if err != nil {
 		return Result[S]{}, err
 	}
 	if len(h.found) > 0 {
 		return Result[S]{Snapshot: h.result, Events: h.found, Duplicate: true}, nil
 	}
-	stream := t.entity.Stream(t.id)
-	if want := t.options.Version; want != 0 && want != h.Version {
+	if want := t.options.Expect; want != nil && !want.Holds(h.Version) {
 		t.final = true
 		return Result[S]{}, &journal.ConflictError{
-			Name: string(stream), Expect: journal.Exactly(want), Actual: h.Version,
+			Name: string(t.entity.Stream(t.id)), Expect: *want, Actual: h.Version,
 		}
 	}
 	events, err := h.State.Decide(t.command)
@@ -132,40 +130,72 @@ func (t *try[S]) once(ctx context.Context) (Result[S], error) {
 	if len(events) == 0 {
 		return Result[S]{Snapshot: h.Snapshot}, nil
 	}
-	after, err := t.evolve(h.Snapshot, events)
+	p, err := t.plan(&h, events)
 	if err != nil {
 		return Result[S]{}, err
 	}
-	unit, err := t.unit(ctx, h.Snapshot, after, events)
+	unit, err := t.unit(ctx, h.Snapshot, &p)
 	if err != nil {
 		return Result[S]{}, err
 	}
-	return t.commit(ctx, unit, after, events)
+	return t.commit(ctx, unit, &p)
 }
 
-// evolve returns the snapshot after the events.
-func (t *try[S]) evolve(s Snapshot[S], events []any) (Snapshot[S], error) {
-	if n := len(events); n > MaxEvents || s.Version+journal.Version(n) > MaxHistory {
-		return s, fmt.Errorf("%s at version %d: %w: the command leads to %d events; %d at once and %d in all are the limits",
-			t.entity.Stream(t.id), s.Version, ErrTooLong, n, MaxEvents, MaxHistory)
+// load loads the entity. It notes the command if it is among the events that have to be read anyway, or, if it is
+// sought, among all that the journal would recognise it in.
+func (t *try[S]) load(ctx context.Context, seek bool) (history[S], error) {
+	var h history[S]
+	err := t.entity.read(ctx, t.log, t.id, &h, sought{t.name, seek})
+	return h, err
+}
+
+// plan is what a decision leads to.
+type plan[S any] struct {
+	events  []any
+	carried any         // the event behind them that carries the state, if it is time for one
+	after   Snapshot[S] // after everything
+}
+
+// plan returns what the events lead to, and closes the books when it is time to.
+func (t *try[S]) plan(h *history[S], events []any) (plan[S], error) {
+	e, p := t.entity, plan[S]{events: events, after: h.Snapshot}
+	if n := len(events); n > MaxEvents {
+		return p, fmt.Errorf("%s at version %d: %w: the command leads to %d events; %d at once are the limit",
+			e.Stream(t.id), h.Version, ErrTooLong, n, MaxEvents)
 	}
 	for _, ev := range events {
-		s.State = s.State.Evolve(ev)
-		s.Version++
+		p.after.State = p.after.State.Evolve(ev)
+		p.after.Version++
 	}
-	return s, nil
+	if e.carried == "" {
+		if p.after.Version > MaxHistory {
+			return p, tooLong(e.Stream(t.id))
+		}
+		return p, nil
+	}
+	if since := p.after.Version - h.closed; e.carryAfter > 0 && since >= journal.Version(e.carryAfter) {
+		p.carried = any(p.after.State).(Carrier).Carry()
+		var zero S
+		p.after.State = zero.Evolve(p.carried)
+		p.after.Version++
+	}
+	return p, nil
 }
 
 // unit returns what to commit.
-func (t *try[S]) unit(ctx context.Context, before, after Snapshot[S], events []any) (u journal.Unit, err error) {
+func (t *try[S]) unit(ctx context.Context, before Snapshot[S], p *plan[S]) (u journal.Unit, err error) {
 	if t.also != nil {
-		if u, err = t.also(ctx, before.State, after.State, events); err != nil {
+		if u, err = t.also(ctx, before.State, p.after.State, p.events); err != nil {
 			t.final = !errors.Is(err, journal.ErrConflict)
 			return u, err
 		}
 	}
 	own := journal.Append{Stream: t.entity.Stream(t.id), Expect: journal.Exactly(before.Version)}
-	for i, value := range events {
+	all := p.events
+	if p.carried != nil {
+		all = append(all[:len(all):len(all)], p.carried)
+	}
+	for i, value := range all {
 		ev, ok := value.(schema.Event)
 		if !ok {
 			return u, fmt.Errorf("%s: %w: %T has no method EventType() string", own.Stream, schema.ErrUndeclared, value)
@@ -174,7 +204,7 @@ func (t *try[S]) unit(ctx context.Context, before, after Snapshot[S], events []a
 		if err != nil {
 			return u, fmt.Errorf("%s: %w", own.Stream, err)
 		}
-		data.ID, data.Meta = eventID(t.name, i), t.options.Meta
+		data.ID = eventID(t.name, i)
 		own.Events = append(own.Events, data)
 	}
 	u.Fences = append(u.Fences[:len(u.Fences):len(u.Fences)], t.options.Fences...)
@@ -189,14 +219,12 @@ const (
 )
 
 // commit commits the unit, and asks again with the same unit when the answer was lost: the journal recognises it.
-func (t *try[S]) commit(
-	ctx context.Context, u journal.Unit, after Snapshot[S], events []any,
-) (Result[S], error) {
+func (t *try[S]) commit(ctx context.Context, u journal.Unit, p *plan[S]) (Result[S], error) {
 	for n := 1; ; n++ {
 		res, err := t.log.Commit(ctx, u)
 		if err == nil && !res.Duplicate {
-			after.Position = res.Position
-			return Result[S]{Snapshot: after, Events: events}, nil
+			p.after.Position = res.Position
+			return Result[S]{Snapshot: p.after, Events: p.events}, nil
 		}
 		if err == nil || errors.Is(err, journal.ErrIDReused) {
 			return t.recall(ctx, err) // an earlier try of the same command was written, perhaps with another decision
@@ -212,7 +240,7 @@ func (t *try[S]) commit(
 
 // recall returns the first result of a command whose events the journal has.
 func (t *try[S]) recall(ctx context.Context, reused error) (Result[S], error) {
-	h, err := t.entity.load(ctx, t.log, t.id, t.name)
+	h, err := t.load(ctx, true)
 	if err == nil && len(h.found) == 0 {
 		err = reused
 	}

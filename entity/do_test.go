@@ -85,7 +85,7 @@ func TestARepeatedCommandHasItsFirstResult(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The command would lead to something else by now, and its version has passed.
-	o.Version = 77
+	o.Expect = new(journal.Exactly(77))
 	again, err := e.Do(ctx, c, "one", Add{5}, o)
 	first.Duplicate = true
 	if err != nil || !reflect.DeepEqual(again, first) {
@@ -175,13 +175,20 @@ func TestAStaleVersionIsAConflictOfTheCaller(t *testing.T) {
 	if _, err := e.Do(ctx, c, "one", Add{3}, nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err := e.Do(ctx, c, "one", Add{1}, &entity.Options{Version: 2})
+	_, err := e.Do(ctx, c, "one", Add{1}, &entity.Options{Expect: new(journal.Exactly(2))})
 	var conflict *journal.ConflictError
 	if !errors.As(err, &conflict) || conflict.Actual != 3 || errors.Is(err, entity.ErrContended) {
 		t.Errorf("at version 2: %v, want a conflict that says 3", err)
 	}
-	if got, err := e.Do(ctx, c, "one", Add{1}, &entity.Options{Version: 3}); err != nil || got.Version != 4 {
+	o := &entity.Options{Expect: new(journal.Exactly(3))}
+	if got, err := e.Do(ctx, c, "one", Add{1}, o); err != nil || got.Version != 4 {
 		t.Errorf("at version 3: %+v, %v", got, err)
+	}
+	for id, exists := range map[string]bool{"one": true, "new": false} {
+		_, err := e.Do(ctx, c, id, Add{1}, &entity.Options{Expect: new(journal.None)})
+		if errors.Is(err, journal.ErrConflict) != exists {
+			t.Errorf("%s, which must not exist: %v", id, err)
+		}
 	}
 }
 
@@ -289,13 +296,14 @@ func TestDefineNamesWhatIsWrong(t *testing.T) {
 		"seat.held": func() (*entity.Entity[Seat], error) {
 			return entity.Define[Seat]("seat", held, held)
 		},
+		"seat.carried": func() (*entity.Entity[Seat], error) { return entity.Define[Seat]("seat", held) },
 	} {
 		if _, err := define(); err == nil || !contains(err.Error(), name) {
 			t.Errorf("%s: Define says %v", name, err)
 		}
 	}
 	ctx, c := context.Background(), mustCell(t, mem.Open())
-	e, err := entity.Define[Seat]("seat", schema.Declaration{Event: Freed{}})
+	e, err := entity.Define[Seat]("seat", schema.Declaration{Event: Freed{}}, schema.Declaration{Event: Carried{}})
 	if err != nil {
 		t.Fatal(err)
 	}

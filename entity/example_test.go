@@ -24,7 +24,8 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	seats, err := entity.Define[Seat]("seat", schema.Declaration{Event: Held{}}, schema.Declaration{Event: Freed{}})
+	seats, err := entity.Define[Seat]("seat", schema.Declaration{Event: Held{}}, schema.Declaration{Event: Freed{}},
+		schema.Declaration{Event: Carried{}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -48,7 +49,8 @@ func ExampleOptions() {
 		fmt.Println(err)
 		return
 	}
-	seats, err := entity.Define[Seat]("seat", schema.Declaration{Event: Held{}}, schema.Declaration{Event: Freed{}})
+	seats, err := entity.Define[Seat]("seat", schema.Declaration{Event: Held{}}, schema.Declaration{Event: Freed{}},
+		schema.Declaration{Event: Carried{}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -59,7 +61,7 @@ func ExampleOptions() {
 		fmt.Println(held.Version, held.Duplicate, err)
 	}
 	_, _ = seats.Do(ctx, c, "A12", Free{"ada"}, nil)
-	_, err = seats.Do(ctx, c, "A12", Hold{"bob"}, &entity.Options{Version: 1})
+	_, err = seats.Do(ctx, c, "A12", Hold{"bob"}, &entity.Options{Expect: new(journal.Exactly(1))})
 	fmt.Println(err)
 	// Output:
 	// 1 false <nil>

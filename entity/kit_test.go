@@ -21,7 +21,14 @@ import (
 
 func seats(t testing.TB) *entity.Entity[Seat] {
 	t.Helper()
-	e, err := entity.Define[Seat]("seat", schema.Declaration{Event: Held{}}, schema.Declaration{Event: Freed{}})
+	return seatsOf(t, "seat")
+}
+
+func declared(e schema.Event) schema.Declaration { return schema.Declaration{Event: e} }
+
+func seatsOf(t testing.TB, category string) *entity.Entity[Seat] {
+	t.Helper()
+	e, err := entity.Define[Seat](category, declared(Held{}), declared(Freed{}), declared(Carried{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,8 +31,18 @@ type (
 	Freed struct{}
 )
 
-func (Held) EventType() string  { return "seat.held" }
-func (Freed) EventType() string { return "seat.freed" }
+// Carried is the event that carries a seat.
+type Carried struct {
+	Guest string `json:"guest"`
+	Holds int    `json:"holds"`
+}
+
+func (Held) EventType() string    { return "seat.held" }
+func (Freed) EventType() string   { return "seat.freed" }
+func (Carried) EventType() string { return "seat.carried" }
+
+// Carry returns the event that carries the seat.
+func (s Seat) Carry() any { return Carried(s) }
 
 func (s Seat) Decide(command any) ([]any, error) {
 	switch c := command.(type) {
@@ -57,6 +67,8 @@ func (s Seat) Evolve(event any) Seat {
 		s.Holds++
 	case Freed:
 		s.Guest = ""
+	case Carried:
+		s = Seat(e)
 	}
 	return s
 }
@@ -90,3 +102,40 @@ func (c Counter) Evolve(event any) Counter {
 	}
 	return c
 }
+
+// Shelf takes in what is put on it; a command is how many at once. It remembers how the last one was numbered.
+type Shelf struct{ Last int }
+
+// Put and ShelfCarried are events.
+type (
+	Put struct {
+		At int `json:"at"`
+	}
+	ShelfCarried struct {
+		Last int `json:"last"`
+	}
+)
+
+func (Put) EventType() string          { return "shelf.put" }
+func (ShelfCarried) EventType() string { return "shelf.carried" }
+
+func (s Shelf) Decide(command any) ([]any, error) {
+	var events []any
+	for i := range command.(int) {
+		events = append(events, Put{s.Last + i + 1})
+	}
+	return events, nil
+}
+
+func (s Shelf) Evolve(event any) Shelf {
+	switch e := event.(type) {
+	case Put:
+		s.Last = e.At
+	case ShelfCarried:
+		s = Shelf(e)
+	}
+	return s
+}
+
+// Carry returns the event that carries the shelf.
+func (s Shelf) Carry() any { return ShelfCarried(s) }

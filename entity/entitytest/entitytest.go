@@ -6,9 +6,12 @@
 //	entitytest.Given[Seat](t, Held{"ada"}).When(Hold{"bob"}).Refused(ErrTaken)
 //
 // It needs no journal, and each decision is made twice: one that comes out differently is not pure.
+//
+// [Carried] tests that a state that closes its books says all of itself.
 package entitytest
 
 import (
+	"encoding/json"
 	"errors"
 	"reflect"
 	"testing"
@@ -69,5 +72,43 @@ func (o Outcome[S]) Refused(want error) {
 	o.t.Helper()
 	if !errors.Is(o.err, want) {
 		o.t.Errorf("it led to %#v, %v, want the refusal %v", o.events, o.err, want)
+	}
+}
+
+// Carried fails the test unless each state is the same after it was carried: by the event that an [entity.Carrier]
+// returns, taken in by the zero state and by the state itself, as it is and as it is stored. Give it states that differ
+// in everything they may differ in, the zero state as well.
+func Carried[S interface {
+	entity.State[S]
+	entity.Carrier
+}](t testing.TB, states ...S) {
+	t.Helper()
+	var zero S
+	kind := reflect.TypeOf(zero.Carry())
+	for _, state := range states {
+		event := state.Carry()
+		if got := reflect.TypeOf(event); got != kind {
+			t.Errorf("%+v is carried by a %v, the zero state by a %v: it must be one type", state, got, kind)
+			continue
+		}
+		stored := reflect.New(kind)
+		data, err := json.Marshal(event)
+		if err == nil {
+			err = json.Unmarshal(data, stored.Interface())
+		}
+		if err != nil {
+			t.Errorf("%+v cannot be stored: %v", event, err)
+			continue
+		}
+		for name, got := range map[string]S{
+			"":                      zero.Evolve(event),
+			" by itself":            state.Evolve(event),
+			" as it is stored":      zero.Evolve(stored.Elem().Interface()),
+			" by itself, as stored": state.Evolve(stored.Elem().Interface()),
+		} {
+			if !reflect.DeepEqual(got, state) {
+				t.Errorf("%+v, carried%s, becomes %+v: Carry must say everything, and Evolve take it", state, name, got)
+			}
+		}
 	}
 }
