@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ type Config struct {
 	Patience time.Duration
 	// Retry bounds the time between attempts to subscribe again, which begins at 50 ms and doubles; 0 for 5 s.
 	Retry time.Duration
-	// Logger is told of lost and regained feeds; nil for nobody.
+	// Logger is told of lost and regained feeds, and each minute of one that stays lost; nil for nobody.
 	Logger *slog.Logger
 }
 
@@ -131,6 +132,7 @@ func (c *Client) Sync(ctx context.Context) (passport.Mark, error) {
 func (c *Client) follow(ctx context.Context) {
 	first := min(50*time.Millisecond, c.cfg.Retry)
 	wait := first
+	var told outage
 	for ctx.Err() == nil {
 		began := c.Status().Frames
 		err := c.subscribe(ctx)
@@ -138,9 +140,9 @@ func (c *Client) follow(ctx context.Context) {
 			return
 		}
 		if c.Status().Frames > began {
-			wait = first
+			wait, told = first, outage{}
 		}
-		c.lost(err)
+		c.lost(err, &told)
 		_ = clock.Sleep(ctx, chance.Jitter(wait)) // ends early with ctx
 		wait = min(2*wait, c.cfg.Retry)
 	}
@@ -205,10 +207,35 @@ func (c *Client) count(f *Frame, err error) (source int, first bool) {
 	return c.mu.source, first
 }
 
-// lost notes that a subscription ended, and turns to the next source.
-func (c *Client) lost(err error) {
+// outage is what the log was told of a feed since it was followed last.
+type outage struct {
+	refused  bool
+	at       time.Time // zero if nothing yet
+	attempts int
+}
+
+// tellEvery is how often the log is told of an outage that lasts.
+const tellEvery = time.Minute
+
+// lost notes that a subscription ended, and turns to the next source. The log is told at once of the first failure,
+// and when an authority begins or ceases to refuse; then now and then.
+func (c *Client) lost(err error, told *outage) {
 	next := c.turn(err)
-	c.cfg.Logger.Warn("feed was lost", "error", err, "next", next)
+	told.attempts++
+	var answer *answerError
+	refused := errors.As(err, &answer) &&
+		(answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden)
+	now := clock.Now()
+	if !told.at.IsZero() && told.refused == refused && now.Sub(told.at) < tellEvery {
+		return
+	}
+	told.refused, told.at = refused, now
+	if refused {
+		c.cfg.Logger.Error("the authority refuses the feed", "status", answer.status, "error", answer.reason,
+			"remedy", "give an API token that has the right feed (vidimus edge: --token or $VIDIMUS_TOKEN)", "attempts", told.attempts)
+		return
+	}
+	c.cfg.Logger.Warn("feed was lost", "error", err, "next", next, "attempts", told.attempts)
 }
 
 // turn returns the source to use after a subscription ended.

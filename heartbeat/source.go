@@ -5,13 +5,16 @@
 package heartbeat
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"example.com/vidimus/passport"
@@ -114,9 +117,29 @@ func (r *Remote) do(ctx context.Context, method, path string, header http.Header
 		return nil, err
 	}
 	if res.StatusCode != http.StatusOK {
-		quote, _ := io.ReadAll(io.LimitReader(res.Body, maxQuote))
+		body, _ := io.ReadAll(io.LimitReader(res.Body, maxQuote)) // what there is
 		_ = res.Body.Close()
-		return nil, fmt.Errorf("%s %s answered %s: %q", method, req.URL, res.Status, quote)
+		return nil, &answerError{method + " " + req.URL.Redacted(), res.StatusCode, reason(body)}
 	}
 	return res, nil
+}
+
+// answerError is an answer that is not 200.
+type answerError struct {
+	asked  string
+	status int
+	reason string
+}
+
+func (e *answerError) Error() string {
+	return fmt.Sprintf("%s answered %d %s: %s", e.asked, e.status, http.StatusText(e.status), e.reason)
+}
+
+// reason is what the body of a refusal says, in one line: the message of an error as JSON, or else the text, quoted.
+func reason(body []byte) string {
+	var said struct{ Message, Detail string }
+	if err := json.Unmarshal(body, &said); err != nil || said.Message+said.Detail == "" {
+		return strconv.Quote(string(body))
+	}
+	return strings.Join(strings.Fields(cmp.Or(said.Message, said.Detail)), " ")
 }
