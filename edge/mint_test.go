@@ -7,7 +7,10 @@ package edge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,14 +37,18 @@ func (s *slow) Mint(ctx context.Context, _ passport.Ask) (passport.Grant, error)
 // slowly makes a mint with a slow authority.
 func slowly() (*mint, *slow) {
 	s := &slow{answer: make(chan error)}
-	return newMint(&Config{Authority: s, Sessions: 100}), s
+	return newMint(&Config{Authority: s, Sessions: 100, InFlight: 100}), s
 }
 
 // begin calls fetch, and returns where its outcome will be.
 func (m *mint) begin(ctx context.Context, order uint64) chan flight {
+	return m.beginFor(ctx, "h", order)
+}
+
+func (m *mint) beginFor(ctx context.Context, handle string, order uint64) chan flight {
 	out := make(chan flight, 1)
 	go func() {
-		h, err := m.fetch(ctx, "h", order, netip.Addr{})
+		h, err := m.fetch(ctx, handle, order, netip.Addr{})
 		out <- flight{held: h, err: err}
 	}()
 	synctest.Wait()
@@ -146,7 +153,7 @@ func TestAnAuthorityThatDoesNotAnswerIsLeftAloneForAWhile(t *testing.T) {
 		if f := <-m.begin(t.Context(), 0); !errors.Is(f.err, passport.ErrUnavailable) || authority.asked != 1 {
 			t.Errorf("asked %d times: %v", authority.asked, f.err)
 		}
-		time.Sleep(downFor)
+		time.Sleep(failingFor)
 		out := m.begin(t.Context(), 0)
 		authority.answer <- nil
 		if f := <-out; f.err != nil {
@@ -155,17 +162,127 @@ func TestAnAuthorityThatDoesNotAnswerIsLeftAloneForAWhile(t *testing.T) {
 	})
 }
 
-func TestAnAuthorityThatFailsForOneHandleIsNotDown(t *testing.T) {
+func TestAHandleThatTheAuthorityCannotAnswerShutsNobodyElseOut(t *testing.T) {
+	t.Parallel()
+	for _, failure := range []error{
+		errors.New("the passport is too large"), passport.ErrUnavailable, context.DeadlineExceeded,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m, authority := slowly()
+			asked := 0
+			for i := range 10 {
+				bad := m.beginFor(t.Context(), "bad", 0)
+				if i%5 == 0 { // in between, it is not asked about
+					authority.answer <- failure
+					asked++
+				}
+				if f := <-bad; !errors.Is(f.err, passport.ErrUnavailable) {
+					t.Errorf("a call that fails with %q is %v", failure, f.err)
+				}
+				good := m.beginFor(t.Context(), fmt.Sprint("good", i), 0)
+				authority.answer <- nil
+				asked++
+				if f := <-good; f.err != nil || authority.asked != asked {
+					t.Errorf("after %q, another handle: %v, asked %d times, want %d", failure, f.err, authority.asked, asked)
+				}
+				time.Sleep(failingFor / 5)
+			}
+		})
+	}
+}
+
+func TestOfThoseWhoNeedASilentAuthorityFewWait(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []error{nil, passport.ErrNoSession} {
+		synctest.Test(t, func(t *testing.T) { fewWait(t, answer) })
+	}
+}
+
+func fewWait(t *testing.T, answer error) {
+	m, authority := slowly()
+	<-m.begin(t.Context(), 0)
+	var waiting []chan flight
+	for i := range 3 * probesAtOnce {
+		out := m.beginFor(t.Context(), fmt.Sprint("h", i), 0)
+		select {
+		case f := <-out:
+			if !errors.Is(f.err, passport.ErrUnavailable) {
+				t.Error(f.err)
+			}
+		default:
+			waiting = append(waiting, out)
+		}
+	}
+	if len(waiting) != probesAtOnce || authority.asked != 1+probesAtOnce {
+		t.Fatalf("%d wait, want %d; asked %d times", len(waiting), probesAtOnce, authority.asked)
+	}
+	authority.answer <- answer
+	synctest.Wait()
+	for i := range m.most / 2 {
+		waiting = append(waiting, m.beginFor(t.Context(), fmt.Sprint("later", i), 0))
+	}
+	if want := 1 + probesAtOnce + m.most/2; authority.asked != want {
+		t.Errorf("once it answers, it is asked %d times, want %d", authority.asked, want)
+	}
+	for range authority.asked - 2 {
+		authority.answer <- nil
+	}
+	for _, out := range waiting {
+		<-out
+	}
+	if n := m.probes.Load(); n != 0 || len(m.flights) != 0 {
+		t.Errorf("%d probes and %d calls are left over", n, len(m.flights))
+	}
+}
+
+func TestHandlesThatAreAskedAboutAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, authority := slowly()
-		for _, answer := range []error{errors.New("the passport is too large"), nil} {
-			out := m.begin(t.Context(), 0)
-			authority.answer <- answer
-			if f := <-out; errors.Is(f.err, passport.ErrUnavailable) != (answer != nil) {
-				t.Errorf("answered %v: %v", answer, f.err)
-			}
+		ctx, giveUp := context.WithCancel(t.Context())
+		var all []chan flight
+		for i := range m.most {
+			all = append(all, m.beginFor(ctx, fmt.Sprint("h", i), 0))
+		}
+		giveUp() // the calls go on
+		for _, out := range all {
+			<-out
+		}
+		if f := <-m.begin(t.Context(), 0); !errors.Is(f.err, passport.ErrUnavailable) || authority.asked != m.most {
+			t.Errorf("one too many gets %v, asked %d times", f.err, authority.asked)
+		}
+		for range m.most {
+			authority.answer <- nil
 		}
 	})
+}
+
+// panics is an authority with a fault.
+type panics struct{ exits bool }
+
+func (p panics) Mint(context.Context, passport.Ask) (passport.Grant, error) {
+	if p.exits {
+		runtime.Goexit()
+	}
+	panic("a fault of the authority")
+}
+
+func TestACallThatPanicsIsOver(t *testing.T) {
+	t.Parallel()
+	for name, a := range map[string]panics{"a panic": {}, "a goroutine that exits": {exits: true}} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMint(&Config{Authority: a, Sessions: 100, InFlight: 100})
+			for range 2 {
+				f := <-m.begin(t.Context(), 0)
+				if !errors.Is(f.err, passport.ErrUnavailable) || !a.exits && !strings.Contains(f.err.Error(), "Mint") {
+					t.Errorf("%s: %v", name, f.err)
+				}
+				if len(m.flights) != 0 || len(m.slots) != 0 {
+					t.Errorf("%s leaves %d calls and %d slots behind", name, len(m.flights), len(m.slots))
+				}
+				time.Sleep(failingFor)
+			}
+		})
+	}
 }
 
 func TestAHandleWithoutASessionIsAskedAboutOnceInAWhile(t *testing.T) {
