@@ -140,6 +140,9 @@ func (e *Edge) crossOrigin(r *http.Request) bool {
 
 // enter finds the session and its passport.
 func (v *visit) enter(ctx context.Context) *refusal {
+	if v.route.own != nil && v.route.Public {
+		return nil // it makes no difference there who asks
+	}
 	err := v.resolve(ctx)
 	switch {
 	case err == nil && v.held != nil:
@@ -157,6 +160,8 @@ func (v *visit) enter(ctx context.Context) *refusal {
 			"the state at this position cannot be given any more; ask with another mode")
 	case errors.Is(err, errAhead):
 		return refuse(http.StatusBadRequest, "position", "%s is ahead of the log", header.Position)
+	case ctx.Err() != nil:
+		return refuse(http.StatusServiceUnavailable, "ended", "the request was given up")
 	default:
 		v.edge.warn("no passport for a request", "error", err)
 		return refuse(http.StatusServiceUnavailable, "unavailable", "nobody can say now who is signed in; try again").
@@ -202,7 +207,9 @@ func (v *visit) resolve(ctx context.Context) error {
 	if !v.jar.old {
 		return err
 	}
-	handle, ok, failed := e.config.Legacy.Import(ctx, v.in)
+	limited, done := v.patience(ctx)
+	defer done()
+	handle, ok, failed := e.config.Legacy.Import(limited, v.in)
 	switch {
 	case failed != nil:
 		return failed

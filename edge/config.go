@@ -96,7 +96,9 @@ type Route struct {
 	// KeepHost sends the client's Host to the upstream, instead of the upstream's own.
 	KeepHost bool
 
-	// Public lets requests without a session through, without a passport.
+	// Public lets requests without a session through, without a passport. So it does when the authority does not answer;
+	// a request that only reads, and says nothing of how fresh the decision must be, waits for it 250 ms at most, but
+	// where people sign in.
 	Public bool
 	// SignIn marks where people sign in, raise their level and sign out: attempts that are not GET or HEAD are
 	// limited, and only answers of such a route may set the session's cookie (see [SetHandle]).

@@ -29,9 +29,11 @@ func (v *visit) obtain(ctx context.Context) error {
 	if v.demanding() {
 		after = m.event() // only a call that begins from now on has seen all that the request may have seen
 	}
-	fresh, err := m.fetch(ctx, v.handle, after, v.from)
+	limited, done := v.patience(ctx)
+	defer done()
+	fresh, err := m.fetch(limited, v.handle, after, v.from)
 	if err == nil && clock.Since(fresh.asked) > v.maxStale() && fresh.asked.Before(now) {
-		fresh, err = m.fetch(ctx, v.handle, m.event(), v.from) // the call was under way too long when this request joined
+		fresh, err = m.fetch(limited, v.handle, m.event(), v.from) // the call was under way too long when this one joined
 	}
 	if err == nil {
 		return v.accept(fresh)
@@ -47,6 +49,20 @@ func (v *visit) obtain(ctx context.Context) error {
 func (v *visit) demanding() bool {
 	mode := v.consistency.Mode
 	return mode != "" && mode != header.MinimizeLatency || v.position != (header.Mark{})
+}
+
+// publicPatience is how long a request waits for the authority that goes on without a passport, too.
+const publicPatience = 250 * time.Millisecond
+
+// patience bounds how long a request waits for the authority, or for the importer. Who only reads a public page gets it
+// without being recognised rather than not at all. Where people sign in or out, and where something is written, it
+// matters who they are.
+func (v *visit) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !v.route.Public || v.route.SignIn || !isSafe(v.in.Method) || upgrade(v.in.Header) != "" || v.demanding() ||
+		v.consistency.MaxStale > 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, publicPatience, passport.ErrUnavailable)
 }
 
 // maxStale is the bound of the route, or a smaller one of the request.
