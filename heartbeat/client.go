@@ -232,7 +232,8 @@ func (c *Client) lost(err error, told *outage) {
 	told.refused, told.at = refused, now
 	if refused {
 		c.cfg.Logger.Error("the authority refuses the feed", "status", answer.status, "error", answer.reason,
-			"remedy", "give an API token that has the right feed (vidimus edge: --token or $VIDIMUS_TOKEN)", "attempts", told.attempts)
+			"remedy", "give an API token that has the right feed (vidimus edge: --token or $VIDIMUS_TOKEN)",
+			"attempts", told.attempts)
 		return
 	}
 	c.cfg.Logger.Warn("feed was lost", "error", err, "next", next, "attempts", told.attempts)
