@@ -55,6 +55,11 @@ Examples:
 
 // Run plays the script and shows the results.
 func (c *demoLostUpdatesCmd) Run(ctx context.Context, a *app) error {
+	for flag, file := range map[string]string{"--svg": c.SVG, "--png": c.PNG} {
+		if err := writable(file); err != nil {
+			return usage(flag, "%v; name a file that can be written", err)
+		}
+	}
 	dir, err := os.MkdirTemp("", "vidimus-demo-")
 	if err != nil {
 		return err
@@ -75,7 +80,25 @@ func (c *demoLostUpdatesCmd) Run(ctx context.Context, a *app) error {
 	if err := c.draw(results); err != nil {
 		return err
 	}
+	for _, file := range []string{c.SVG, c.PNG} {
+		if file != "" {
+			a.say("the picture is in %s", screen.Printable(file))
+		}
+	}
 	return kept(results)
+}
+
+// writable finds out before the long work whether a file can be written in the end. It makes one that is not there.
+func writable(file string) error {
+	if file == "" {
+		return nil
+	}
+	const everybody = 0o666 // as far as the umask lets them
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, everybody)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // progress tells a person at a terminal how far it is.
