@@ -232,7 +232,21 @@ func (s *sessionService) ChangeSubject(ctx context.Context, m *pb.ChangeSubjectR
 		return nil, err
 	}
 	command.By = by(v, command.By)
-	return subject(s.a.sessions.ChangeSubject(ctx, m.GetTenant(), m.GetSubject(), command))
+	changed, err := s.a.sessions.ChangeSubject(ctx, m.GetTenant(), m.GetSubject(), command)
+	return subject(changed, named(err, m.GetTenant(), m.GetSubject()))
+}
+
+// named calls the subject in a conflict by its name: the name of its stream says nothing to a caller.
+func named(err error, tenant, subject string) error {
+	conflict, ok := errors.AsType[*journal.ConflictError](err)
+	if !ok || conflict.Name != "subject-"+passport.SubjectKey(tenant, subject) {
+		return err
+	}
+	name := "subject " + clip(subject)
+	if tenant != "" {
+		name += " of " + clip(tenant)
+	}
+	return &journal.ConflictError{Name: name, Expect: conflict.Expect, Actual: conflict.Actual}
 }
 
 // StepUp implements the service.
