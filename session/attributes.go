@@ -85,8 +85,8 @@ func accept(field string, declared map[string]Attribute, state State) (State, er
 		at := field + "." + name
 		want, ok := declared[name]
 		if !ok {
-			return nil, &journal.InvalidError{Field: at, Problem: "is not in the public schema: declare it in Config.Public, " +
-				"or keep it where it does not travel"}
+			return nil, &journal.InvalidError{Field: at, Problem: "is not in the public schema: declare it there, or keep " +
+				"it where it does not travel"}
 		}
 		var text bytes.Buffer
 		if err := json.Compact(&text, state[name]); err != nil || text.Len() == 0 || !utf8.Valid(state[name]) {

@@ -12,9 +12,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 
 	"example.com/vidimus"
 	"example.com/vidimus/internal/chance"
@@ -26,9 +29,9 @@ import (
 // authorityFlags say how sessions are kept and passports are minted.
 type authorityFlags struct {
 	Issuer      string   `placeholder:"URL" help:"What passports name as their issuer, and where their keys are found; without it the node's address."`
-	TrustDomain string   `name:"trust-domain" placeholder:"NAME" help:"Whom passports are for: the audience that services check."`
+	TrustDomain string   `name:"trust-domain" placeholder:"NAME" help:"Whom passports are for: the audience that services check${usualDomain}."`
 	Public      string   `placeholder:"FILE" help:"JSON that declares the attributes which passports carry."`
-	Scope       []string `sep:"none" placeholder:"NAME" help:"What a session may do when its start says nothing else; may be repeated."`
+	Scope       []string `sep:"none" placeholder:"NAME" help:"What a session may do when its start says nothing else; may be repeated${usualScopes}."`
 	Advertise   string   `placeholder:"URL" help:"Where other processes reach this very node; without it the node's address."`
 	OldSealKey  []string `name:"old-seal-key" sep:"none" placeholder:"FILE" help:"A seal key that was used before; may be repeated."`
 }
@@ -65,7 +68,32 @@ func readPublic(path string) (publicFile, error) {
 	if err := in.Decode(&p); err != nil {
 		return p, usage("--public", `%s: %v; write it as {"schema": "shop/1", "subject": {"limit": "number"}}`, path, err)
 	}
+	if err := p.check(); err != nil {
+		return p, usage("--public", "%s: %v", path, err)
+	}
 	return p, nil
+}
+
+// check looks at what the sessions would blame on a field of theirs.
+func (p *publicFile) check() error {
+	if p.Schema == "" && len(p.Subject)+len(p.Session) > 0 {
+		return errors.New(`schema is missing; name it, as "shop/1"`)
+	}
+	for _, part := range []struct {
+		name  string
+		types map[string]string
+	}{{"subject", p.Subject}, {"session", p.Session}} {
+		if n := len(part.types); n > session.MaxAttributes {
+			return fmt.Errorf("%s has %d attributes; declare %d at most", part.name, n, session.MaxAttributes)
+		}
+		for _, name := range slices.Sorted(maps.Keys(part.types)) {
+			if kinds := []string{"string", "number", "boolean", "object", "array", ""}; !slices.Contains(kinds, part.types[name]) {
+				return fmt.Errorf(`%s.%s: %q is no type; write one of %q, or "" for any`,
+					part.name, name, part.types[name], kinds[:5])
+			}
+		}
+	}
+	return nil
 }
 
 func (p *publicFile) attributes() session.Public {
@@ -192,14 +220,17 @@ func (n *node) addAuthority(ctx context.Context, v *vidimus.Node) error {
 	}
 	keys, err := keyring.Open(ctx, keyring.Config{Log: v.Cell().Log(), Seal: seal, OldSeals: old, Logger: logger})
 	if err != nil {
-		return fmt.Errorf("keys: %w", err)
+		return unsealed(err)
 	}
 	sessions, err := session.Open(ctx, session.Config{
 		Cell: v.Cell(), Keys: keys, Issuer: issuer, TrustDomain: c.TrustDomain, Schema: c.public.Schema,
 		Public: c.public.attributes(), Scopes: c.Scope, Logger: logger,
 	})
 	if err != nil {
-		return fmt.Errorf("sessions: %w", err)
+		return fmt.Errorf("sessions: %w", inFlags(err, map[string]string{
+			"Config.Public": "--public", "Config.Scopes": "--scope", "Config.Issuer": "--issuer",
+			"Config.TrustDomain": "--trust-domain",
+		}))
 	}
 	here := c.Advertise
 	if here == "" {
@@ -214,6 +245,15 @@ func (n *node) addAuthority(ctx context.Context, v *vidimus.Node) error {
 	}
 	v.Add(keys, sessions, a)
 	return a.Mount(v)
+}
+
+// unsealed says by which flag a seal key is given that a key of the journal needs.
+func unsealed(err error) error {
+	text := strings.Replace(err.Error(), "add that one to Config.OldSeals", "give that one as --old-seal-key", 1)
+	if text == err.Error() {
+		return fmt.Errorf("keys: %w", err)
+	}
+	return &flagError{"--seal-key", "--seal-key: " + text, err}
 }
 
 // issuer returns the name of the issuer. The node's own address will do where others cannot call.

@@ -138,6 +138,9 @@ func describe(err error) failure {
 
 // fieldOf returns the field that an error names, or nothing.
 func fieldOf(err error) string {
+	if e, ok := errors.AsType[*flagError](err); ok {
+		return e.flag
+	}
 	if e, ok := errors.AsType[*journal.InvalidError](err); ok {
 		return e.Field
 	}

@@ -28,11 +28,11 @@ import (
 const drainMax = 10 * time.Second
 
 type devCmd struct {
-	Data   string `default:"vidimus-data" placeholder:"DIR" help:"Directory of the journal; it is made when there is none."`
-	Listen string `default:"127.0.0.1:7420" placeholder:"ADDR" help:"Where to listen; port 0 takes a free one."`
+	Data   string `default:"vidimus-data" placeholder:"DIR" help:"Directory of the journal; it is made when there is none (${default})."`
+	Listen string `default:"127.0.0.1:7420" placeholder:"ADDR" help:"Where to listen; port 0 takes a free one (${default})."`
 
-	authorityFlags
-	SealKey string `name:"seal-key" placeholder:"FILE" help:"Key that signing keys are sealed with; without it seal.key in the directory, which is made when there is none."`
+	authorityFlags `set:"usualDomain= (dev)" set:"usualScopes= (read and write)"`
+	SealKey        string `name:"seal-key" placeholder:"FILE" help:"Key that signing keys are sealed with; without it seal.key in the directory, which is made when there is none."`
 }
 
 // Help is shown by --help.
@@ -64,15 +64,15 @@ func (c *devCmd) Run(ctx context.Context, a *app) error {
 type serveCmd struct {
 	DB      string `name:"db" placeholder:"PATH|URL" help:"The journal: a SQLite file or a postgres:// URL ($VIDIMUS_DB)."`
 	Schema  string `name:"db-schema" placeholder:"NAME" help:"Schema of PostgreSQL that the journal is kept in; without it vidimus."`
-	Listen  string `default:"127.0.0.1:7420" placeholder:"ADDR" help:"Where to listen; port 0 takes a free one."`
+	Listen  string `default:"127.0.0.1:7420" placeholder:"ADDR" help:"Where to listen; port 0 takes a free one (${default})."`
 	Cell    string `placeholder:"NAME" help:"Name of the cell; it is kept in the journal, so a new one needs it at most, else main."`
 	Node    string `placeholder:"NAME" help:"Name of this node, unique in the cell; without it a random one."`
 	Open    bool   `help:"Let every program on this machine in without a token; only on a loopback address."`
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"Private key in PEM; with --tls-cert."`
 
-	authorityFlags
-	SealKey string `name:"seal-key" placeholder:"FILE" help:"Key that signing keys are sealed with. With it the node is an authority: it keeps sessions and mints passports."`
+	authorityFlags `set:"usualDomain=" set:"usualScopes="`
+	SealKey        string `name:"seal-key" placeholder:"FILE" help:"Key that signing keys are sealed with. With it the node is an authority: it keeps sessions and mints passports."`
 }
 
 // Help is shown by --help.

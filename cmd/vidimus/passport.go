@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -181,7 +182,11 @@ func (c *passportVerifyCmd) Run(ctx context.Context, a *app, p *passportCmd) err
 	case err != nil:
 		return err
 	}
-	return a.showClaims(&claims)
+	if !a.json {
+		err = a.tell("genuine: signed by a key of the issuer, for %s, in time. Whether anything changed since, only "+
+			"the feed or the authority can say.\n", screen.Printable(c.Audience))
+	}
+	return errors.Join(err, a.showClaims(&claims))
 }
 
 const jwksPath = "/.well-known/jwks.json"
@@ -193,7 +198,7 @@ func isHTTP(text string) bool {
 
 type passportMintCmd struct {
 	Handle   string `arg:"" help:"The handle, as it stands in the cookie."`
-	Audience string `default:"dev" placeholder:"NAME" help:"The trust domain that the passport is for."`
+	Audience string `default:"dev" placeholder:"NAME" help:"The trust domain that the passport is for (${default})."`
 	Scope    string `placeholder:"NAMES" help:"What it is to allow, names apart by blanks; without it all that the session may do."`
 }
 
@@ -213,7 +218,7 @@ func (c *passportMintCmd) Run(ctx context.Context, a *app, p *passportCmd) error
 		return err
 	}
 	grant, err := authority.Mint(ctx, passport.Ask{Handle: c.Handle, Scope: c.Scope})
-	if err = errors.Join(err, authority.Close()); err != nil {
+	if err = errors.Join(p.reached(err), authority.Close()); err != nil {
 		return err
 	}
 	if a.json {
@@ -241,7 +246,7 @@ func (c *passportKeysCmd) Run(ctx context.Context, a *app, p *passportCmd) error
 	}
 	set, err := fetchKeys(ctx, strings.TrimRight(p.Server, "/")+jwksPath)
 	if err != nil {
-		return err
+		return p.reached(err)
 	}
 	if a.json {
 		return a.object(set)
@@ -302,7 +307,7 @@ func (c *passportRotateCmd) Run(ctx context.Context, a *app, p *passportCmd) err
 		return err
 	}
 	kid, err := log.Sessions().RotateKey(ctx)
-	if err = errors.Join(err, log.Close()); err != nil {
+	if err = errors.Join(p.reached(err), log.Close()); err != nil {
 		return err
 	}
 	if a.json {
@@ -349,7 +354,11 @@ and with it and the journal anybody can mint passports.`
 
 // Run makes the file.
 func (c *passportSealKeyCmd) Run(a *app) error {
-	if err := makeSeal(c.File); err != nil {
+	err := makeSeal(c.File)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return usage("file", "%s is there already; name a new file", screen.Printable(c.File))
+	case err != nil:
 		return usage("file", "%v", err)
 	}
 	if a.json {

@@ -50,7 +50,8 @@ func (s *sessionCmd) withSessions(a *app, do func(*remote.Sessions) error) error
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(log.Sessions()), log.Close())
+	err = do(log.Sessions())
+	return errors.Join(s.reached(inFlags(err, sessionFlags())), log.Close())
 }
 
 // sessionAnswer is the answer to --json.

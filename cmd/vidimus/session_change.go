@@ -21,7 +21,7 @@ type sessionChangeCmd struct {
 	Tenant  string   `placeholder:"NAME" help:"Whose subject it is."`
 	Set     []string `sep:"none" placeholder:"NAME=VALUE" help:"Set an attribute; may be repeated."`
 	Unset   []string `sep:"none" placeholder:"NAME" help:"Remove an attribute; may be repeated."`
-	Expect  string   `default:"any" placeholder:"VERSION" help:"The version this was decided on, or any to merge with whatever is there."`
+	Expect  string   `default:"any" placeholder:"VERSION" help:"The version this was decided on, or any to merge with whatever is there (${default})."`
 	Via     string   `placeholder:"ID" help:"Session on whose behalf a subject is changed; one that has ended changes nothing."`
 	By      string   `placeholder:"WHO" help:"Who does it, for the history; without it user@host."`
 	ID      string   `name:"id" placeholder:"UUID" help:"Makes the command repeatable."`
