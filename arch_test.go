@@ -64,7 +64,7 @@ var plan = []room{
 	{path: "heartbeat", may: []string{"passport"}},
 	{path: "heartbeat/feed", may: []string{"journal", "passport", "passport/header", "heartbeat"}},
 	{path: "heartbeat/attack"}, // tests alone, in processes
-	{path: "heartbeat/presence"},
+	{path: "heartbeat/presence", may: []string{"heartbeat"}},
 	{path: "entity", may: []string{"journal", "journal/schema", "cell"}},
 	{path: "entity/entitytest", may: []string{"entity"}},
 	{

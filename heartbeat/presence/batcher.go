@@ -7,7 +7,6 @@ package presence
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"sync"
@@ -78,15 +77,15 @@ func OpenBatcher(cfg BatcherConfig) (*Batcher, error) {
 	}
 	switch {
 	case cfg.Send == nil:
-		return nil, &InvalidError{"Send", "is missing; it gives a batch to the owner"}
+		return nil, invalid("Send", "is missing; it gives a batch to the owner")
 	case cfg.Every < 0 || cfg.Every > time.Minute:
-		return nil, &InvalidError{"Every", fmt.Sprintf("is %v; give at most 1m", cfg.Every)}
+		return nil, invalid("Every", "is %v; give at most 1m", cfg.Every)
 	case cfg.Timeout < 0:
-		return nil, &InvalidError{"Timeout", fmt.Sprintf("is %v; give more than 0", cfg.Timeout)}
+		return nil, invalid("Timeout", "is %v; give more than 0", cfg.Timeout)
 	case cfg.Batch < 0 || cfg.Batch > MaxBatch:
-		return nil, &InvalidError{"Batch", fmt.Sprintf("is %d; give 1 to %d", cfg.Batch, MaxBatch)}
+		return nil, invalid("Batch", "is %d; give 1 to %d", cfg.Batch, MaxBatch)
 	case cfg.Limit < 0:
-		return nil, &InvalidError{"Limit", fmt.Sprintf("is %d; give 1 or more", cfg.Limit)}
+		return nil, invalid("Limit", "is %d; give 1 or more", cfg.Limit)
 	}
 	b := &Batcher{
 		cfg: cfg, seed: maphash.MakeSeed(), noted: make([]atomic.Uint64, notedSize), late: map[ID]time.Time{},

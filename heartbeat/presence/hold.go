@@ -14,7 +14,12 @@ type valve struct {
 	last   tick  // that recent knows
 
 	held      bool
-	recovered int // heard again since the hold began
+	recovered int  // heard again since the hold began
+	begun     tick // when the hold did
+
+	gap    tick // the longest time between beats that come without a break
+	beat   tick // when beats came last
+	flowed tick // since when they come without a break
 }
 
 // moment is what a tick found.
@@ -22,12 +27,14 @@ type moment struct {
 	now             tick
 	due, recovered  int // whose time is up; who was heard again although it had been
 	tracked         int
+	beats           int // that came since the last tick, of sessions that are tracked
 	frozen, release bool
 }
 
 // pass reports whether those who are due may go.
 func (v *valve) pass(m moment) bool {
 	v.roll(m.now)
+	v.flow(m)
 	if v.held {
 		v.recovered += m.recovered
 	}
@@ -46,12 +53,35 @@ func (v *valve) pass(m moment) bool {
 			return false
 		}
 	case v.sum+m.due > limit:
-		v.held, v.recovered = true, 0
+		v.held, v.recovered, v.begun = true, 0, m.now
 		return false
 	}
 	v.recent[int(m.now)%len(v.recent)] += m.due
 	v.sum += m.due
 	return true
+}
+
+// flow notes since when beats come without a break.
+func (v *valve) flow(m moment) {
+	if m.beats == 0 {
+		return
+	}
+	if m.now-v.beat > v.gap {
+		v.flowed = m.now
+	}
+	v.beat = m.now
+}
+
+// flowing returns since when beats have come without a break during a hold, if they do.
+func (v *valve) flowing(now tick) (since tick, ok bool) {
+	return max(v.begun, v.flowed), v.held && now-v.beat <= v.gap
+}
+
+// relax ends the hold if those who are due are no longer too many. From then on they are judged like any others.
+func (v *valve) relax(due, tracked int) {
+	if due <= max(v.least, int(v.share*float64(tracked))) {
+		v.held = false
+	}
 }
 
 // roll forgets what was let go more than one Interval ago.

@@ -5,6 +5,7 @@
 package presence_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -58,10 +59,153 @@ func TestPersonReleasesAHold(t *testing.T) {
 		m := newMorgue()
 		o, _, _ := holding(t, m, 90*time.Second)
 		time.Sleep(100 * time.Second)
+		synctest.Wait()
 		o.Release()
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if got := o.Stats(); got.Held || got.Expired != 1000 || got.Tracked != 0 || got.Due != 0 {
 			t.Errorf("got %+v, want all expired", got)
+		}
+	})
+}
+
+func TestReleaseWithoutAHoldDoesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMorgue()
+		o, told, _ := holding(t, m, 90*time.Second)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if o.Release() {
+			t.Error("a hold was released before there was one")
+		}
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if got := o.Stats(); !got.Held || got.Expired != 0 || len(*told) != 1 {
+			t.Errorf("got %+v after %+v, want all held", got, *told)
+		}
+		if !o.Release() {
+			t.Error("there was no hold to release")
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := o.Stats(); got.Held || got.Expired != 1000 {
+			t.Errorf("got %+v, want all expired", got)
+		}
+	})
+}
+
+// others tracks sessions that beat every half a minute until the returned function is called.
+func others(t *testing.T, o *presence.Owner, first, n int) (leave func()) {
+	t.Helper()
+	var ids []presence.ID
+	for i := range n {
+		ids = append(ids, numbered(first+i))
+	}
+	track(t, o, 90*time.Second, ids...)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for ctx.Err() == nil {
+			beat(t, o, ids...)
+			select {
+			case <-ctx.Done():
+			case <-time.After(30 * time.Second):
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		synctest.Wait()
+	}
+}
+
+func TestHoldEndsWhenOthersAreHeardForLong(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		others int
+		ends   bool
+	}{
+		{"nobody", 0, false},
+		{"too few", 150, false},
+		{"as many as make a hold", 250, true},
+		{"more", 2000, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMorgue()
+				o, told, _ := holding(t, m, 90*time.Second)
+				leave := others(t, o, 5000, c.others)
+				defer leave()
+				time.Sleep(90*time.Second + time.Hour) // some 1.5 s less than it takes
+				synctest.Wait()
+				if got := o.Stats(); !got.Held || got.Expired != 0 {
+					t.Fatalf("got %+v, want all held for the whole time", got)
+				}
+				time.Sleep(time.Minute)
+				got := o.Stats()
+				if c.ends && (got.Held || got.Expired != 1000 || got.Tracked != c.others || len(*told) != 2 || (*told)[1].On) {
+					t.Errorf("got %+v after %+v, want the 1,000 expired and the others alone", got, *told)
+				}
+				if !c.ends && (!got.Held || got.Expired != 0) {
+					t.Errorf("got %+v, want all held", got)
+				}
+			})
+		})
+	}
+}
+
+func TestHoldStaysWhileBeatsBreakOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMorgue()
+		o, _, _ := holding(t, m, 90*time.Second)
+		leave := others(t, o, 5000, 500)
+		time.Sleep(50 * time.Minute)
+		synctest.Wait()
+		leave() // now all is dark
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		if got := o.Stats(); !got.Held || got.Expired != 0 || got.Due != 1500 {
+			t.Fatalf("got %+v, want all held in the dark", got)
+		}
+		few := others(t, o, 7000, 200)
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if got := o.Stats(); !got.Held || got.Expired != 0 {
+			t.Fatalf("got %+v, want all held: who was heard before the dark does not count", got)
+		}
+		few()
+		time.Sleep(5 * time.Minute)
+		defer others(t, o, 8000, 1000)()
+		time.Sleep(59 * time.Minute)
+		synctest.Wait()
+		if got := o.Stats(); !got.Held || got.Expired != 0 {
+			t.Fatalf("got %+v, want all held until others were heard for an hour", got)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if got := o.Stats(); got.Held || got.Expired != 1700 || got.Tracked != 1000 {
+			t.Errorf("got %+v, want the 1,700 expired", got)
+		}
+	})
+}
+
+func TestWhoFallsSilentDuringAHoldIsHeldAsLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMorgue()
+		o, told, _ := holding(t, m, 90*time.Second)
+		defer others(t, o, 5000, 2000)()
+		leave := others(t, o, 8000, 1500)
+		time.Sleep(50 * time.Minute)
+		synctest.Wait()
+		leave() // another edge is cut off
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		if got := o.Stats(); !got.Held || got.Expired != 1000 || got.Due != 1500 || len(*told) != 1 {
+			t.Fatalf("got %+v after %+v, want the first expired and the second held", got, *told)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := o.Stats(); got.Held || got.Expired != 2500 || got.Tracked != 2000 || len(*told) != 2 {
+			t.Errorf("got %+v after %+v, want both expired", got, *told)
 		}
 	})
 }
@@ -97,11 +241,13 @@ func TestWhoWasTrackedAgainIsHeldAgain(t *testing.T) {
 		m.refuse(errors.New("the journal is away"))
 		o, _, ids := holding(t, m, 90*time.Second)
 		time.Sleep(100 * time.Second)
+		synctest.Wait()
 		o.Release()
 		time.Sleep(10 * time.Minute) // each was given to Expire, and it failed
 		m.refuse(nil)
 		track(t, o, 90*time.Second, ids...)
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		if got := o.Stats(); !got.Held || got.Expired > 0 {
 			t.Errorf("got %+v, want them held as before", got)
 		}

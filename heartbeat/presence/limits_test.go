@@ -27,6 +27,7 @@ func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 		"SaveEvery": {Expire: expire, SaveEvery: 1},
 		"HoldShare": {Expire: expire, HoldShare: 1.5},
 		"HoldMin":   {Expire: expire, HoldMin: -1},
+		"HoldFor":   {Expire: expire, HoldFor: time.Second},
 		"Batch":     {Expire: expire, Batch: presence.MaxBatch + 1},
 		"Limit":     {Expire: expire, Limit: -1},
 	} {

@@ -6,7 +6,6 @@ package presence
 
 import (
 	"context"
-	"fmt"
 	"hash/maphash"
 	"io"
 	"log/slog"
@@ -33,7 +32,9 @@ type Config struct {
 	// HoldShare of the tracked sessions, but at least HoldMin, may expire within one Interval. More are held.
 	HoldShare float64
 	HoldMin   int
-	// Held is told when a hold begins and when it ends. Run calls it, so it must not wait.
+	// HoldFor is how long a session is held at most, while others are heard as usual; default 1h. See the package's doc.
+	HoldFor time.Duration
+	// Held is told when a hold begins and when it ends; nil to log it. Run calls it, so it must not wait.
 	Held func(Hold)
 
 	Batch int // sessions in one call of Expire
@@ -73,6 +74,10 @@ type counts struct {
 	beats, unknown, expired, recovered, stalls, failures, refused atomic.Uint64
 	due, waiting, lastTick                                        atomic.Int64
 	frozen, held                                                  atomic.Bool
+
+	// During a hold: how many sessions were heard or tracked since a tick, each counted once.
+	listening atomic.Uint32
+	heard     atomic.Int64
 }
 
 // The states of Run.
@@ -95,7 +100,7 @@ type Stats struct {
 	Stalls    uint64 // late ticks
 	Failures  uint64 // of Expire
 	Frozen    bool   // nobody expires, for a while
-	Held      bool   // nobody expires, until beats come back or a person releases them
+	Held      bool   // too many fell silent at once, and are held
 	LastTick  time.Duration
 }
 
@@ -106,7 +111,12 @@ func Open(cfg Config) (*Owner, error) {
 		return nil, err
 	}
 	o := &Owner{cfg: cfg, seed: maphash.MakeSeed(), started: clock.Now(), wake: make(chan struct{}, 1)}
-	o.round.valve = valve{share: cfg.HoldShare, least: cfg.HoldMin, recent: make([]int, o.ticks(cfg.Interval))}
+	if cfg.Held == nil {
+		o.cfg.Held = o.logHold
+	}
+	o.round.valve = valve{
+		share: cfg.HoldShare, least: cfg.HoldMin, recent: make([]int, o.ticks(cfg.Interval)), gap: 2 * o.ticks(cfg.Interval),
+	}
 	for i := range o.shards {
 		o.shards[i] = newShard(o.now())
 	}
@@ -121,36 +131,36 @@ func (c *Config) complete() error {
 	setDefault(&c.SaveEvery, 10*time.Second)
 	setDefault(&c.HoldShare, DefaultHoldShare)
 	setDefault(&c.HoldMin, DefaultHoldMin)
+	setDefault(&c.HoldFor, DefaultHoldFor)
 	setDefault(&c.Batch, DefaultBatch)
 	setDefault(&c.Limit, DefaultLimit)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if c.Held == nil {
-		c.Held = func(Hold) {}
-	}
 	const longest = 24 * time.Hour
 	switch {
 	case c.Expire == nil:
-		return &InvalidError{"Expire", "is missing; it ends the sessions that fell silent"}
+		return invalid("Expire", "is missing; it ends the sessions that fell silent")
 	case c.Tick < 100*time.Millisecond || c.Tick > time.Minute:
-		return &InvalidError{"Tick", fmt.Sprintf("is %v; give 100ms to 1m", c.Tick)}
+		return invalid("Tick", "is %v; give 100ms to 1m", c.Tick)
 	case c.Interval < c.Tick || c.Interval > time.Hour:
-		return &InvalidError{"Interval", fmt.Sprintf("is %v; give from one Tick (%v) to 1h", c.Interval, c.Tick)}
+		return invalid("Interval", "is %v; give from one Tick (%v) to 1h", c.Interval, c.Tick)
 	case c.Grace < 0 || c.Grace > longest:
-		return &InvalidError{"Grace", fmt.Sprintf("is %v; give at most %v", c.Grace, longest)}
+		return invalid("Grace", "is %v; give at most %v", c.Grace, longest)
 	case c.Stall < 0 || c.Stall > longest:
-		return &InvalidError{"Stall", fmt.Sprintf("is %v; give at most %v", c.Stall, longest)}
+		return invalid("Stall", "is %v; give at most %v", c.Stall, longest)
 	case c.SaveEvery < c.Tick:
-		return &InvalidError{"SaveEvery", fmt.Sprintf("is %v; give at least one Tick (%v)", c.SaveEvery, c.Tick)}
+		return invalid("SaveEvery", "is %v; give at least one Tick (%v)", c.SaveEvery, c.Tick)
 	case !(c.HoldShare > 0 && c.HoldShare <= 1):
-		return &InvalidError{"HoldShare", fmt.Sprintf("is %v; give more than 0 and at most 1", c.HoldShare)}
+		return invalid("HoldShare", "is %v; give more than 0 and at most 1", c.HoldShare)
+	case c.HoldFor < c.Interval || c.HoldFor > MaxIdle:
+		return invalid("HoldFor", "is %v; give from one Interval (%v) to %v", c.HoldFor, c.Interval, MaxIdle)
 	case c.HoldMin < 0:
-		return &InvalidError{"HoldMin", fmt.Sprintf("is %d; give 1 or more", c.HoldMin)}
+		return invalid("HoldMin", "is %d; give 1 or more", c.HoldMin)
 	case c.Batch < 0 || c.Batch > MaxBatch:
-		return &InvalidError{"Batch", fmt.Sprintf("is %d; give 1 to %d", c.Batch, MaxBatch)}
+		return invalid("Batch", "is %d; give 1 to %d", c.Batch, MaxBatch)
 	case c.Limit < 0 || c.Limit > math.MaxInt32:
-		return &InvalidError{"Limit", fmt.Sprintf("is %d; give 1 to %d", c.Limit, math.MaxInt32)}
+		return invalid("Limit", "is %d; give 1 to %d", c.Limit, math.MaxInt32)
 	}
 	return nil
 }
@@ -169,8 +179,7 @@ func setDefault[T comparable](field *T, value T) {
 // those who left meanwhile do not all fall due at one moment, which would look as if beats were lost.
 func (o *Owner) Track(id ID, idle time.Duration) error {
 	if idle <= 0 || idle > MaxIdle {
-		problem := fmt.Sprintf("limit of session %v is %v; give more than 0 and at most %v", id, idle, MaxIdle)
-		return &InvalidError{"idle", problem}
+		return invalid("idle", "limit of session %v is %v; give more than 0 and at most %v", id, idle, MaxIdle)
 	}
 	if o.tracked.Add(1) > int64(o.cfg.Limit) {
 		if !o.known(id) {
@@ -187,8 +196,11 @@ func (o *Owner) Track(id ID, idle time.Duration) error {
 	s.Lock()
 	isNew := s.track(id, h, heard, ticks)
 	s.Unlock()
-	if !isNew {
+	switch {
+	case !isNew:
 		o.tracked.Add(-1)
+	case o.counts.listening.Load() != 0:
+		o.counts.heard.Add(1)
 	}
 	return nil
 }
@@ -222,8 +234,8 @@ func (o *Owner) Beats(_ context.Context, beats []Beat) error {
 	if o.state.Load() == stopped {
 		return ErrStopped
 	}
-	now := o.now()
-	unknown := 0
+	now, since := o.now(), tick(o.counts.listening.Load())
+	unknown, first := 0, 0
 	for i := range beats {
 		b := &beats[i]
 		s, h := o.shard(&b.ID)
@@ -234,6 +246,9 @@ func (o *Owner) Beats(_ context.Context, beats []Beat) error {
 		s.Lock()
 		if j, ok := s.find(&b.ID, h); ok {
 			sl := s.at(j)
+			if since != 0 && sl.last < since && heard >= since {
+				first++
+			}
 			sl.last = max(sl.last, heard)
 		} else {
 			unknown++
@@ -242,12 +257,22 @@ func (o *Owner) Beats(_ context.Context, beats []Beat) error {
 	}
 	o.counts.beats.Add(uint64(len(beats)))
 	o.counts.unknown.Add(uint64(unknown))
+	if first > 0 {
+		o.counts.heard.Add(int64(first))
+	}
 	return nil
 }
 
-// Release ends a hold, or the next one if none is on, at the next tick: what was held is given to Expire. It is for a
-// person who looked and found that the sessions are really gone.
-func (o *Owner) Release() { o.release.Store(true) }
+// Release ends a hold at the next tick: what is held by then is given to Expire, once expiry is not frozen. It reports
+// whether there is a hold; without one it does nothing. It is for a person who looked and found that the sessions are
+// really gone. Whoever falls due afterwards is judged anew, and may be held again.
+func (o *Owner) Release() (held bool) {
+	held = o.counts.held.Load()
+	if held {
+		o.release.Store(true)
+	}
+	return held
+}
 
 // Stats returns what the owner looks like now.
 func (o *Owner) Stats() Stats {

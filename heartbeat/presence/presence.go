@@ -17,7 +17,7 @@
 //   - An owner that was stopped, or starved so that a tick came late by more than [Config.Stall], expires nobody for as
 //     long as it was late plus one [Config.Interval], so that beats which waited for it are heard first.
 //   - When more than [Config.HoldShare] of all sessions would expire within one Interval, it is not the people who
-//     left: expiry is held and [Config.Held] is told, until beats come back or a person calls [Owner.Release].
+//     left, as far as can be told: expiry is held, and [Config.Held] is told.
 //   - When Expire fails, the same sessions are tried again, and those that were heard meanwhile stay.
 //
 // Time is counted on the owner's monotonic clock alone; edges send ages, not times. Time during which no owner ran
@@ -27,6 +27,21 @@
 //
 // One owner serves one term of a lease: Expire is given what proves the term, such as a fencing epoch, by whoever
 // writes it.
+//
+// # How a hold ends
+//
+// A hold is there for an outage that takes the beats of many away: of an edge, or of the network before the owner. It
+// ends in one of three ways.
+//
+//   - Those who were held are heard again: all of them, or most, and no more than HoldShare are left.
+//   - Others are heard as usual: beats have come for all of [Config.HoldFor] without a break of two Intervals, and from
+//     HoldShare of all sessions, as many as would make a hold if they fell silent. Then those go who were due for that
+//     long; whoever fell due later is held as long. An outage of some edges beside others that work looks like people
+//     who left, so one that lasts longer than the idle limit and HoldFor signs its people out.
+//   - A person calls [Owner.Release].
+//
+// While nobody is heard, nothing but a person ends a hold: from here, an outage of everything and an empty house look
+// alike.
 package presence
 
 import (
@@ -34,6 +49,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"example.com/vidimus/heartbeat"
 )
 
 // What the package defaults to, and where it stops.
@@ -43,6 +60,7 @@ const (
 	DefaultStall     = 2 * time.Second
 	DefaultHoldShare = 0.2
 	DefaultHoldMin   = 100
+	DefaultHoldFor   = time.Hour
 	DefaultBatch     = 256 // sessions in one call of Expire
 	DefaultLimit     = 4_000_000
 
@@ -58,12 +76,11 @@ var (
 )
 
 // InvalidError says what is wrong with a setting or an argument, and how to mend it.
-type InvalidError struct {
-	Field, Problem string
-}
+type InvalidError = heartbeat.InvalidError
 
-// Error names the field and the problem.
-func (e *InvalidError) Error() string { return fmt.Sprintf("presence: %s %s", e.Field, e.Problem) }
+func invalid(field, format string, args ...any) error {
+	return &InvalidError{Field: field, Problem: fmt.Sprintf(format, args...)}
+}
 
 // ID is a session's id: 16 random bytes, written as 22 characters of base64url.
 type ID [16]byte
@@ -72,11 +89,11 @@ type ID [16]byte
 func ParseID(text string) (ID, error) {
 	var id ID
 	if len(text) != 22 {
-		return ID{}, &InvalidError{"id", fmt.Sprintf("has %d characters; a session's id has 22", len(text))}
+		return ID{}, invalid("id", "has %d characters; a session's id has 22", len(text))
 	}
 	// The decoder skips line breaks even when it is strict; then it has less than 16 bytes.
 	if n, err := base64.RawURLEncoding.Strict().Decode(id[:], []byte(text)); err != nil || n != len(id) {
-		return ID{}, &InvalidError{"id", "is not base64url without padding"}
+		return ID{}, invalid("id", "is not base64url without padding")
 	}
 	return id, nil
 }

@@ -26,6 +26,7 @@ const (
 type round struct {
 	valve       valve
 	frozenUntil tick
+	known       uint64 // beats of tracked sessions, at the last tick
 }
 
 // Run lets sessions expire until ctx ends; then it waits for the call of Expire that is under way, saves a last time,
@@ -64,7 +65,7 @@ func (o *Owner) tick(now tick, late time.Duration) {
 		o.cfg.Logger.Warn("presence: a tick came late, so nobody expires for a while",
 			"late", late, "frozen", late+o.cfg.Interval)
 	}
-	m := moment{now: now, tracked: int(o.tracked.Load()), frozen: now < r.frozenUntil}
+	m := moment{now: now, tracked: int(o.tracked.Load()), frozen: now < r.frozenUntil, beats: o.news()}
 	o.counts.frozen.Store(m.frozen)
 	waiting := 0
 	for _, s := range o.shards {
@@ -80,39 +81,76 @@ func (o *Owner) tick(now tick, late time.Duration) {
 	}
 	was := r.valve.held
 	if r.valve.pass(m) {
-		waiting += o.pass()
+		waiting += o.pass(now)
 		m.due = 0
+		o.counts.listen(0)
+	} else if !m.frozen {
+		patient := o.passPatient(m)
+		waiting += patient
+		m.due -= patient
 	}
 	o.counts.due.Store(int64(m.due))
 	o.counts.waiting.Store(int64(waiting))
 	if held := r.valve.held; held != was {
-		o.tellHeld(Hold{On: held, Due: m.due, Tracked: m.tracked})
+		o.counts.held.Store(held)
+		o.cfg.Held(Hold{On: held, Due: m.due, Tracked: m.tracked})
 	}
 	if waiting > 0 && !m.frozen {
 		o.signal()
 	}
 }
 
-// pass hands everybody who is due to settle.
-func (o *Owner) pass() (passed int) {
+// news counts the beats of tracked sessions since the last tick.
+func (o *Owner) news() int {
+	known := o.counts.beats.Load() - o.counts.unknown.Load()
+	news := int(known - o.round.known)
+	o.round.known = known
+	return max(news, 0) // the two are read one after the other
+}
+
+// pass hands everybody to settle whose time was up by then.
+func (o *Owner) pass(by tick) (passed int) {
 	for _, s := range o.shards {
 		s.Lock()
-		passed += s.due
-		s.pass()
+		passed += s.pass(by)
 		s.Unlock()
 	}
 	return passed
 }
 
-func (o *Owner) tellHeld(h Hold) {
-	o.counts.held.Store(h.On)
+// passPatient hands those to settle who were held for HoldFor while enough others were heard.
+func (o *Owner) passPatient(m moment) (passed int) {
+	since, flows := o.round.valve.flowing(m.now)
+	if !flows {
+		o.counts.listen(0)
+		return 0
+	}
+	heard := o.counts.listen(since + 1) // whoever was heard in that tick is counted at the next beat
+	patience := o.ticks(o.cfg.HoldFor)
+	if m.now-since < patience || heard < max(1, int(o.cfg.HoldShare*float64(m.tracked))) {
+		return 0
+	}
+	passed = o.pass(m.now - patience)
+	o.round.valve.relax(m.due-passed, m.tracked-passed)
+	return passed
+}
+
+// listen counts sessions that are heard since a tick, each once; 0 ends it. It returns how many there were so far.
+func (c *counts) listen(since tick) (heard int) {
+	if tick(c.listening.Load()) != since {
+		c.heard.Store(0)
+		c.listening.Store(uint32(since))
+	}
+	return int(c.heard.Load())
+}
+
+func (o *Owner) logHold(h Hold) {
 	if h.On {
 		o.cfg.Logger.Error("presence: too many sessions fell silent at once, so nobody expires until beats come back or "+
 			"a person releases them", "due", h.Due, "tracked", h.Tracked)
-	} else {
-		o.cfg.Logger.Info("presence: sessions expire again", "tracked", h.Tracked)
+		return
 	}
-	o.cfg.Held(h)
+	o.cfg.Logger.Info("presence: sessions expire again", "tracked", h.Tracked)
 }
 
 func (o *Owner) signal() {
@@ -234,10 +272,10 @@ func (o *Owner) save(ctx context.Context) {
 }
 
 func (o *Owner) saveOnce(ctx context.Context, timeout time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var w io.WriterTo = o
-	if err := o.cfg.Save(ctx, w); err != nil && ctx.Err() == nil {
+	if err := o.cfg.Save(limited, w); err != nil && ctx.Err() == nil {
 		o.cfg.Logger.Warn("presence: how long sessions have been silent was not saved", "err", err)
 	}
 }

@@ -252,14 +252,18 @@ func (s *shard) recheck(now tick) (recovered int) {
 	return recovered
 }
 
-// pass lets everybody go who is due.
-func (s *shard) pass() {
+// pass lets everybody go who is due and was so by then, and returns how many those are.
+func (s *shard) pass(by tick) (passed int) {
 	for i := s.heads[dueList]; i != noSlot; {
 		next := s.at(i).next
-		s.leave(i)
-		s.toReady(i)
+		if s.at(i).deadline() <= by {
+			s.leave(i)
+			s.toReady(i)
+			passed++
+		}
 		i = next
 	}
+	return passed
 }
 
 func (s *shard) toReady(i uint32) {

@@ -7,7 +7,6 @@ package presence
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"time"
 )
@@ -38,25 +37,25 @@ type Answer struct {
 // ParseHeartbeat reads a heartbeat of at most [MaxHeartbeat] bytes. It returns an [*InvalidError] for anything else.
 func ParseHeartbeat(data []byte) (Heartbeat, error) {
 	if len(data) > MaxHeartbeat {
-		return Heartbeat{}, &InvalidError{"heartbeat", fmt.Sprintf("is longer than %d bytes", MaxHeartbeat)}
+		return Heartbeat{}, invalid("heartbeat", "is longer than %d bytes", MaxHeartbeat)
 	}
 	var h Heartbeat
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&h); err != nil {
 		const like = `{"seen_ver":412,"seen_sver":7,"tab":"k3"}`
-		return Heartbeat{}, &InvalidError{"heartbeat", "is not JSON like " + like + ": " + err.Error()}
+		return Heartbeat{}, invalid("heartbeat", "is not JSON like %s: %v", like, err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return Heartbeat{}, &InvalidError{"heartbeat", "goes on after its closing brace"}
+		return Heartbeat{}, invalid("heartbeat", "goes on after its closing brace")
 	}
 	switch {
 	case h.Version < 0:
-		return Heartbeat{}, &InvalidError{"seen_ver", "is negative; give the version shown, or 0"}
+		return Heartbeat{}, invalid("seen_ver", "is negative; give the version shown, or 0")
 	case h.SubjectVersion < 0:
-		return Heartbeat{}, &InvalidError{"seen_sver", "is negative; give the version shown, or 0"}
+		return Heartbeat{}, invalid("seen_sver", "is negative; give the version shown, or 0")
 	case len(h.Tab) > 64:
-		return Heartbeat{}, &InvalidError{"tab", "is longer than 64 bytes"}
+		return Heartbeat{}, invalid("tab", "is longer than 64 bytes")
 	}
 	return h, nil
 }

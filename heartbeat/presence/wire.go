@@ -29,7 +29,7 @@ const (
 // MaxIdle. It returns an [*InvalidError] for more than [MaxBatch] beats.
 func AppendBatch(dst []byte, beats []Beat) ([]byte, error) {
 	if len(beats) > MaxBatch {
-		return dst, &InvalidError{"batch", fmt.Sprintf("has %d beats; send at most %d at once", len(beats), MaxBatch)}
+		return dst, invalid("batch", "has %d beats; send at most %d at once", len(beats), MaxBatch)
 	}
 	dst = append(dst, batchVersion)
 	dst = binary.AppendUvarint(dst, uint64(len(beats)))
@@ -43,7 +43,7 @@ func AppendBatch(dst []byte, beats []Beat) ([]byte, error) {
 // ParseBatch appends the beats of a batch to dst, which may be nil. Bytes that AppendBatch would not have written are
 // refused with an [*InvalidError].
 func ParseBatch(dst []Beat, data []byte) ([]Beat, error) {
-	bad := func(problem string) ([]Beat, error) { return dst, &InvalidError{"batch", problem} }
+	bad := func(problem string) ([]Beat, error) { return dst, invalid("batch", "%s", problem) }
 	if len(data) == 0 {
 		return bad("is empty; send at least its version and the number of beats")
 	}
@@ -156,7 +156,7 @@ func (o *Owner) ReadFrom(r io.Reader) (int64, error) {
 			return read, nil
 		}
 		if size > MaxBatchBytes {
-			return read, &InvalidError{"saved silence", fmt.Sprintf("has a batch of %d bytes; it is damaged", size)}
+			return read, invalid("saved silence", "has a batch of %d bytes; it is damaged", size)
 		}
 		n, err = io.ReadFull(r, frame[:size])
 		read += int64(n)

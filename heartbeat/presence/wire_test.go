@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/heartbeat/presence"
 )
 
@@ -60,7 +61,8 @@ func TestLargestBatchFits(t *testing.T) {
 
 func isInvalid(err error, field, problem string) bool {
 	invalid, ok := errors.AsType[*presence.InvalidError](err)
-	return ok && invalid.Field == field && strings.Contains(err.Error(), problem)
+	return ok && invalid.Field == field && errors.Is(err, heartbeat.ErrInvalid) &&
+		strings.HasPrefix(err.Error(), "invalid "+field+": ") && strings.Contains(err.Error(), problem)
 }
 
 func TestDamagedBatchIsRefused(t *testing.T) {
