@@ -36,7 +36,7 @@ var manyNames = map[string]struct {
 }{
 	"journal":              {72, "the ground room: the words, limits and errors that all other rooms share"},
 	"server/internal/wire": {70, "two words for each message, there and back; only the server's rooms see them"},
-	"passport":             {54, "the ground room of what travels: its words, errors and seams, for both sides"},
+	"passport":             {55, "the ground room of what travels: its words, errors and seams, for both sides"},
 }
 
 // plainMethods fit interfaces of the standard library, which say what they do.

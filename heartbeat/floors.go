@@ -218,7 +218,7 @@ func (f *floors) judge(c *passport.Claims) verdict {
 	look(tokens, c.Txn)
 	look(keys, c.KeyID)
 	if at := f.tables[subjects]; len(at) > 0 && worst != revoked {
-		var buf [passport.SubjectKeyBytes]byte
+		var buf [22]byte
 		key := passport.AppendSubjectKey(buf[:0], c.Tenant, c.Subject)
 		worst = max(worst, at[string(key)].judge(c.Position))
 	}

@@ -469,7 +469,12 @@ func TestScopes(t *testing.T) {
 
 func TestSubjectKeyHidesWhomItNames(t *testing.T) {
 	t.Parallel()
-	for _, c := range [][2]string{{"", ""}, {"acme", "u-42"}, {"acme", strings.Repeat("u", 195)}, {"a", strings.Repeat("u", 900)}} {
+	for _, c := range [][2]string{
+		{"", ""},
+		{"acme", "u-42"},
+		{"acme", strings.Repeat("u", 195)},
+		{"acme", strings.Repeat("u", 900)},
+	} {
 		sum := sha256.Sum256([]byte(c[0] + "\x00" + c[1]))
 		want := base64.RawURLEncoding.EncodeToString(sum[:16])
 		if got := passport.SubjectKey(c[0], c[1]); got != want {

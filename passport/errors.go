@@ -47,7 +47,7 @@ type InvalidError struct {
 }
 
 func (e *InvalidError) Error() string {
-	return fmt.Sprintf("invalid passport: %s %s", e.Field, e.Problem)
+	return fmt.Sprintf("invalid %s: %s", e.Field, e.Problem)
 }
 
 // Is reports whether target is [ErrInvalid].

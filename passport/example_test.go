@@ -91,7 +91,7 @@ func ExampleInvalidError() {
 	}
 	_, err = verifier.Verify(context.Background(), "eyJhbGciOiJub25lIn0.e30.")
 	fmt.Println(errors.Is(err, passport.ErrInvalid), err)
-	// Output: true invalid passport: token is no JWS of at most 8 kB in compact form
+	// Output: true invalid token: is no JWS of at most 8 kB in compact form
 }
 
 // What a rule says of a route, in words.

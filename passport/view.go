@@ -34,14 +34,12 @@ const Unknown = time.Duration(1<<63 - 1)
 // SubjectKey names a subject of a tenant in logs and on the wire without naming a person: the first 16 bytes of the
 // SHA-256 of tenant, a zero byte, and subject, in base64url. Whoever guesses the subject can compute it.
 func SubjectKey(tenant, subject string) string {
-	var buf [SubjectKeyBytes]byte
+	var buf [22]byte
 	return string(AppendSubjectKey(buf[:0], tenant, subject))
 }
 
-// SubjectKeyBytes is how long a [SubjectKey] is.
-const SubjectKeyBytes = 22
-
-// AppendSubjectKey appends [SubjectKey] to dst. For names of the usual length it allocates nothing, if dst has room.
+// AppendSubjectKey appends [SubjectKey], which has 22 bytes, to dst. For names of the usual length it allocates
+// nothing, if dst has room.
 func AppendSubjectKey(dst []byte, tenant, subject string) []byte {
 	var buf [200]byte
 	text := append(append(append(buf[:0], tenant...), 0), subject...)
