@@ -87,9 +87,9 @@ func (p *publicFile) check() error {
 			return fmt.Errorf("%s has %d attributes; declare %d at most", part.name, n, session.MaxAttributes)
 		}
 		for _, name := range slices.Sorted(maps.Keys(part.types)) {
-			if kinds := []string{"string", "number", "boolean", "object", "array", ""}; !slices.Contains(kinds, part.types[name]) {
-				return fmt.Errorf(`%s.%s: %q is no type; write one of %q, or "" for any`,
-					part.name, name, part.types[name], kinds[:5])
+			kind, kinds := part.types[name], []string{"string", "number", "boolean", "object", "array"}
+			if kind != "" && !slices.Contains(kinds, kind) {
+				return fmt.Errorf(`%s.%s: %q is no type; write one of %q, or "" for any`, part.name, name, kind, kinds)
 			}
 		}
 	}
