@@ -103,6 +103,9 @@ func TestARepeatedStartIsForetoldItsSessionAsItIsNow(t *testing.T) {
 func TestAChangeIsAnsweredWithItsPlaceInTheLog(t *testing.T) {
 	t.Parallel()
 	ctx, h := context.Background(), open(t, mem.Open(), nil)
+	if of, err := h.Subject(ctx, "acme", "ada"); err != nil || of.Mark != (passport.Mark{}) {
+		t.Errorf("what is not there stands at %v, %v", of.Mark, err)
+	}
 	st := h.start(t)
 	for name, change := range map[string]func() (passport.Mark, error){
 		"subject": func() (passport.Mark, error) {

@@ -81,6 +81,9 @@ func (k *known) of(head journal.Checkpoint) {
 // mark names the log that a position is of. If that has a new epoch which was not noticed yet, the mark is of the one
 // before, and whoever waits for it asks for everything instead.
 func (k *known) mark(at journal.Position) passport.Mark {
+	if at == 0 {
+		return passport.Mark{} // of what is not there
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return passport.Mark{Log: k.log, Epoch: int64(k.epoch), Position: int64(at)}
