@@ -26,6 +26,7 @@ var floor1 = []string{"internal/clock", "internal/chance", "internal/ids"}
 // plan lists the rooms from the ground up.
 var plan = []room{
 	{path: "internal/clock"},
+	{path: "internal/clock/clocktest"},
 	{path: "internal/chance"},
 	{path: "internal/ids", outside: []string{"github.com/google/uuid"}},
 	{path: "internal/pgtest", outside: []string{"github.com/jackc/pgx/v5"}},
@@ -168,7 +169,10 @@ var plan = []room{
 }
 
 // kits are open to the tests of every room.
-var kits = []string{"internal/pgtest", "journal/mem", "journal/journaltest", "journal/crashtest", "entity/entitytest"}
+var kits = []string{
+	"internal/clock/clocktest", "internal/pgtest", "journal/mem", "journal/journaltest", "journal/crashtest",
+	"entity/entitytest",
+}
 
 // testOutside are the modules that any test may import.
 var testOutside = []string{

@@ -7,6 +7,9 @@ package passport
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"time"
+
+	"example.com/vidimus/internal/clock/clocktest"
 )
 
 // Open checks the form and the signature of any JWS in compact form whose header is head.
@@ -37,4 +40,12 @@ func (v *Verifier) Remembered() int {
 		s.mu.Unlock()
 	}
 	return n
+}
+
+// Sleep makes what a verifier knows of keys as old as if the machine had slept.
+func (v *Verifier) Sleep(d time.Duration) {
+	v.source.mu.Lock()
+	defer v.source.mu.Unlock()
+	v.source.mu.fetched = clocktest.BeforeSleep(v.source.mu.fetched, d)
+	v.source.mu.tried = clocktest.BeforeSleep(v.source.mu.tried, d)
 }

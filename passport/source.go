@@ -60,7 +60,7 @@ func (s *source) keys(ctx context.Context, head string) (*KeySet, error) {
 	known := set.has(head)
 	now := clock.Now()
 	s.mu.Lock()
-	age := now.Sub(s.mu.fetched)
+	age := clock.Elapsed(s.mu.fetched, now)
 	switch {
 	case known && age < s.mu.fresh:
 		s.mu.Unlock()
@@ -88,7 +88,7 @@ func (s *source) keys(ctx context.Context, head string) (*KeySet, error) {
 
 // begin begins a fetch, unless one is under way or the last one began too short a time ago. The lock is held.
 func (s *source) begin(now time.Time) bool {
-	if s.mu.flight != nil || !s.mu.tried.IsZero() && now.Sub(s.mu.tried) < s.pause() {
+	if s.mu.flight != nil || !s.mu.tried.IsZero() && clock.Elapsed(s.mu.tried, now) < s.pause() {
 		return false
 	}
 	s.mu.flight, s.mu.tried = make(chan struct{}), now
@@ -108,7 +108,7 @@ func (s *source) believed(now time.Time) (*KeySet, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	set := s.set.Load()
-	if set == nil || now.Sub(s.mu.fetched) > maxTrust {
+	if set == nil || clock.Elapsed(s.mu.fetched, now) > maxTrust {
 		return nil, fmt.Errorf("%w: no keys: %w", ErrUnavailable, s.mu.err)
 	}
 	return set, nil
@@ -175,7 +175,7 @@ func (s *source) run(ctx context.Context) error {
 	for wait := time.Duration(0); clock.Sleep(ctx, wait) == nil; {
 		now := clock.Now()
 		s.mu.Lock()
-		due := s.set.Load() == nil || s.mu.err != nil || now.Sub(s.mu.fetched) >= s.mu.fresh*3/4
+		due := s.set.Load() == nil || s.mu.err != nil || clock.Elapsed(s.mu.fetched, now) >= s.mu.fresh*3/4
 		begun := due && s.begin(now)
 		s.mu.Unlock()
 		if begun {

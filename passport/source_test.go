@@ -102,6 +102,29 @@ func TestKeysAreFetchedWhenTheyAreNeeded(t *testing.T) {
 	})
 }
 
+func TestKeysGrowOldWhileTheMachineSleeps(t *testing.T) {
+	t.Parallel()
+	first, second := signer(t, 1), signer(t, 2)
+	p := &publisher{}
+	p.set.Store(keySet(t, first))
+	v := p.verifier(t)
+	check := func(s *passport.Signer) error {
+		_, err := v.Verify(t.Context(), sign(t, s, claims(time.Now())))
+		return err
+	}
+	if err := check(first); err != nil {
+		t.Fatal(err)
+	}
+	p.set.Store(keySet(t, second))
+	v.Sleep(2 * time.Hour)
+	if err := check(first); !errors.Is(err, passport.ErrInvalid) || p.fetches.Load() != 2 {
+		t.Errorf("after two hours asleep and %d fetches: %v", p.fetches.Load(), err)
+	}
+	if err := check(second); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestARememberedPassportDiesWithItsKey(t *testing.T) {
 	t.Parallel()
 	first, second := signer(t, 1), signer(t, 2)

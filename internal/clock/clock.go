@@ -14,6 +14,16 @@ func Now() time.Time { return time.Now() }
 // Since returns the time passed since t, on the monotonic clock where t carries one.
 func Since(t time.Time) time.Duration { return time.Since(t) }
 
+// Elapsed returns the time from one reading of [Now] to a later one, and never too little: the longer of what the
+// monotonic clock says, which stands still while the machine sleeps, and of what the wall clock says, which may be set
+// back.
+func Elapsed(from, to time.Time) time.Duration {
+	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
+}
+
+// Age returns the time elapsed since a reading.
+func Age(t time.Time) time.Duration { return Elapsed(t, Now()) }
+
 // Until returns the time left until t, on the monotonic clock where t carries one.
 func Until(t time.Time) time.Duration { return time.Until(t) }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/vidimus/internal/clock"
+	"example.com/vidimus/internal/clock/clocktest"
 )
 
 func TestSleepEndsWithItsContext(t *testing.T) {
@@ -29,4 +30,21 @@ func TestSleepEndsWithItsContext(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func TestElapsedIsNeverTooLittle(t *testing.T) {
+	from := clock.Now()
+	to := from.Add(2 * time.Second)
+	for name, c := range map[string]struct {
+		from, to time.Time
+		want     time.Duration
+	}{
+		"awake":                       {from, to, 2 * time.Second},
+		"asleep meanwhile":            {clocktest.BeforeSleep(from, time.Hour), to, time.Hour + 2*time.Second},
+		"the wall clock was set back": {from, clocktest.BeforeSleep(to, time.Hour), 2 * time.Second},
+	} {
+		if got := clock.Elapsed(c.from, c.to); got != c.want {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
 }

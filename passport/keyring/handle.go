@@ -48,7 +48,7 @@ func (r *Ring) OpenHandle(cell, handle string) (sid string, generation int64, er
 		good |= subtle.ConstantTimeCompare([]byte(s.handles[i].mac(text)), []byte(mac))
 	}
 	if good == 0 {
-		if clock.Since(s.read) > r.handles.before {
+		if clock.Age(s.read) > r.handles.before {
 			return "", 0, fmt.Errorf("%w: %w", passport.ErrUnavailable, ErrBehind)
 		}
 		return "", 0, passport.ErrNoSession

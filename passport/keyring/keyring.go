@@ -147,7 +147,7 @@ func (c *Config) validate() error {
 func (r *Ring) Sign(c *passport.Claims) (string, error) {
 	now, s := clock.Now(), r.snapshot.Load()
 	// The earliest that a node which made the next key right after we looked stops publishing this one.
-	if now.Sub(s.read) > r.signing.before+r.signing.after-MinOverlap {
+	if clock.Elapsed(s.read, now) > r.signing.before+r.signing.after-MinOverlap {
 		return "", fmt.Errorf("sign: %w: let it Serve, or look at the log for why it cannot", ErrBehind)
 	}
 	at := signs(s.signing, now)
