@@ -109,7 +109,7 @@ func (q *question) ask(ctx context.Context, e *entry) (Decision, error) {
 			return Decision{}, ErrScope
 		}
 		d := Decision{Claims: &r.entry.claims, Token: r.entry.token, At: r.entry.mark}
-		d.Staleness = header.Staleness{Known: true, Age: clock.Since(r.asked), Mark: d.At}
+		d.Staleness = header.Staleness{Known: true, Age: clock.Age(r.asked), Mark: d.At}
 		return d, nil
 	}
 	return Decision{}, ErrSuperseded
@@ -182,7 +182,13 @@ func (q *question) request(ctx context.Context, e *entry, atLeast Mark) (*replac
 		return nil, fmt.Errorf("%w: it answered with a bad passport: %v", ErrUnavailable, err)
 	}
 	if !r.entry.claims.replaces(&e.claims) {
-		return nil, fmt.Errorf("%w: it answered with a passport for something else", ErrUnavailable)
+		return nil, fmt.Errorf("%w: it answered with a passport for something else, or from before", ErrUnavailable)
+	}
+	if q.cfg.View != nil {
+		if at := q.cfg.View.Through(); r.entry.mark.Log == at.Log && r.entry.mark.Epoch < at.Epoch {
+			return nil, fmt.Errorf("%w: it answered from epoch %d of the log, which is in epoch %d",
+				ErrUnavailable, r.entry.mark.Epoch, at.Epoch)
+		}
 	}
 	e.replaced.Store(r)
 	return r, nil
@@ -201,15 +207,24 @@ func (q *question) willDo(r *replacement, arrived time.Time) bool {
 		return false
 	case q.need.At != (Mark{}) && !r.entry.mark.Reaches(q.need.At) && r.asked.Before(arrived):
 		return false
-	case q.bound > 0 && clock.Since(r.asked) > q.bound:
+	case q.bound != 0 && clock.Age(r.asked) > q.bound:
 		return false
 	}
 	judged, err := q.judge(r.entry)
 	return err == nil && judged == good
 }
 
-// replaces reports whether a passport may stand for another one: for the same, and with no more scope.
+// replaces reports whether a passport may stand for another one: for the same, from no earlier, and with no more
+// scope.
 func (c *Claims) replaces(old *Claims) bool {
 	return c.Txn == old.Txn && c.Subject == old.Subject && c.Tenant == old.Tenant && c.Session == old.Session &&
-		allows(old.Scope, strings.Fields(c.Scope))
+		c.follows(old) && allows(old.Scope, strings.Fields(c.Scope))
+}
+
+// follows reports whether a passport is not known to be older than another one. Marks of different logs tell nothing.
+func (c *Claims) follows(old *Claims) bool {
+	if c.Log != old.Log || c.Epoch != old.Epoch {
+		return c.Log != old.Log || c.Epoch > old.Epoch
+	}
+	return c.Position >= old.Position && c.Version >= old.Version && c.SubjectVersion >= old.SubjectVersion
 }

@@ -33,7 +33,7 @@ type Rule struct {
 	// Scopes must all be in the passport's scope.
 	Scopes []string
 	// MaxStale bounds how long ago the verifier last knew of every change; 0 for no bound. Without a View it is never
-	// met.
+	// met, nor is a bound below 0.
 	MaxStale time.Duration
 	// WhenStale is what happens beyond MaxStale.
 	WhenStale WhenStale
@@ -150,7 +150,7 @@ func (q *question) decide(ctx context.Context, e *entry) (Decision, error) {
 		return Decision{}, judged.err()
 	}
 	readOnly := false
-	if q.bound > 0 && stale > q.bound {
+	if q.bound != 0 && stale > q.bound {
 		own := q.need.Consistency.MaxStale
 		switch {
 		case q.asks():

@@ -80,6 +80,8 @@ func TestRoutesDecideWhatStalenessMeans(t *testing.T) {
 		{name: "no rule, no view", noView: true},
 		{name: "within the bound", rule: rule(passport.FailClosed), stale: s},
 		{name: "beyond the bound", rule: rule(passport.FailClosed), stale: s + 1, want: passport.ErrStale},
+		{name: "below every bound", rule: &passport.Rule{MaxStale: -1}, want: passport.ErrStale},
+		{name: "no bound, asks", rule: &passport.Rule{MaxStale: -1, WhenStale: passport.AskAuthority}, asked: true},
 		{name: "unknown", rule: rule(passport.FailClosed), stale: passport.Unknown, want: passport.ErrStale},
 		{name: "no view", rule: rule(passport.FailClosed), noView: true, want: passport.ErrStale},
 		{
@@ -320,6 +322,12 @@ func TestTheAuthorityIsNotBelievedEverything(t *testing.T) {
 		{"another transaction", func(c *passport.Claims) { c.Txn = "txn-9" }, nil, passport.ErrUnavailable},
 		{"another tenant", func(c *passport.Claims) { c.Tenant = "evil" }, nil, passport.ErrUnavailable},
 		{"another session", func(c *passport.Claims) { c.Session = "S2" }, nil, passport.ErrUnavailable},
+		{"an older position", func(c *passport.Claims) { c.Position = 184466 }, nil, passport.ErrUnavailable},
+		{"an older version", func(c *passport.Claims) { c.Version = 411 }, nil, passport.ErrUnavailable},
+		{"an older state", func(c *passport.Claims) { c.SubjectVersion = 8 }, nil, passport.ErrUnavailable},
+		{"an older epoch", func(c *passport.Claims) { c.Epoch, c.Version = 6, 1 }, nil, passport.ErrUnavailable},
+		{"a newer epoch", func(c *passport.Claims) { c.Epoch, c.Version, c.Position = 8, 1, 1 }, nil, nil},
+		{"another log", func(c *passport.Claims) { c.Log, c.Version, c.Position = "c4", 1, 1 }, nil, nil},
 		{"another audience", func(c *passport.Claims) { c.Audience = "bank" }, nil, passport.ErrUnavailable},
 		{"less scope than the route wants", func(c *passport.Claims) { c.Scope = "seats.hold" }, nil, passport.ErrScope},
 		{"no answer", nil, down, passport.ErrUnavailable},
@@ -483,5 +491,33 @@ func TestSubjectKeyHidesWhomItNames(t *testing.T) {
 		if got := passport.AppendSubjectKey([]byte("subject-"), c[0], c[1]); string(got) != "subject-"+want {
 			t.Errorf("a subject of %d bytes is appended as %s, want subject-%s", len(c[1]), got, want)
 		}
+	}
+}
+
+func TestAnEpochThatHasPassedIsNotAskedFor(t *testing.T) {
+	t.Parallel()
+	a, view := newAuthority(t, 184700), newView()
+	view.staleness.Store(int64(passport.Unknown))
+	view.through.Store(&passport.Mark{Log: "c3", Epoch: 8, Position: 1})
+	v := verifier(t, passport.Config{Keys: keySet(t, a.signer), View: view, Authority: a})
+	rule := &passport.Rule{MaxStale: time.Second, WhenStale: passport.AskAuthority}
+	_, err := v.Check(t.Context(), sign(t, a.signer, claims(time.Now())), rule)
+	if !errors.Is(err, passport.ErrUnavailable) {
+		t.Errorf("an authority that is in an epoch before the view's gives %v", err)
+	}
+}
+
+func TestWhatTheAuthorityGaveGrowsOldWhileTheMachineSleeps(t *testing.T) {
+	t.Parallel()
+	a, view := newAuthority(t, 184700), newView()
+	view.staleness.Store(int64(passport.Unknown))
+	v := verifier(t, passport.Config{Keys: keySet(t, a.signer), View: view, Authority: a})
+	rule := &passport.Rule{MaxStale: time.Second, WhenStale: passport.AskAuthority}
+	token := sign(t, a.signer, claims(time.Now()))
+	for want := range int64(3) {
+		if _, err := v.Check(t.Context(), token, rule); err != nil || a.calls.Load() != want+1 {
+			t.Errorf("asked %d times, want %d: %v", a.calls.Load(), want+1, err)
+		}
+		v.SleepWith(token, 10*time.Second)
 	}
 }
