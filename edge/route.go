@@ -193,9 +193,7 @@ func (r *route) complete(field string) error {
 	}
 	u, err := url.Parse(r.Upstream)
 	switch {
-	case err != nil:
-		return invalid(field+".Upstream", "is no URL: %v", err)
-	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "h2c" || u.Host == "":
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "h2c" || u.Host == "":
 		return invalid(field+".Upstream", "%q: write it as http://host:port, https://… or h2c://…", r.Upstream)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.RawPath != "":
 		return invalid(field+".Upstream", "may have a scheme, a host and a plain path, and nothing else")

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -32,14 +33,15 @@ type edgeCmd struct {
 	Token     string `placeholder:"TOKEN" help:"API token with the rights passport:AUDIENCE and feed; better in $VIDIMUS_TOKEN."`
 	Plain     bool   `help:"Allow the token to go over http to another machine, where everybody on the way can read it."`
 	Audience  string `placeholder:"NAME" help:"The trust domain that passports are for; without it the authority is asked at the start."`
-	Listen    string `default:"127.0.0.1:7430" placeholder:"ADDR" help:"Where to listen; port 0 takes a free one."`
+	Listen    string `placeholder:"ADDR" help:"Where to listen: 127.0.0.1:7430 if not given, and with --auth alone nowhere; port 0 takes a free one."`
 	Auth      string `placeholder:"ADDR" help:"Answer the questions of another proxy here (nginx auth_request, forward_auth of Caddy and Traefik, Envoy ext_authz)."`
 
 	Upstream  string        `placeholder:"URL" help:"The service behind the edge: http, https or h2c. Not needed with --auth alone."`
 	Open      []string      `sep:"none" placeholder:"PATH" help:"A path that needs no session, as /assets/; may be repeated."`
-	SignIn    []string      `name:"sign-in" sep:"none" placeholder:"PATH" help:"A path where people sign in or out; may be repeated."`
+	SignIn    []string      `name:"sign-in" sep:"none" placeholder:"PATH" help:"A path where people sign in or out, with all below it if it ends in /; only answers from here set or delete the cookie. May be repeated."`
+	Limit     string        `name:"sign-in-limit" default:"10/1m" placeholder:"N/DURATION" help:"How many requests that are not GET or HEAD one address may send to --sign-in paths: N at once, and N in each DURATION (10/1m)."`
 	SignInURL string        `name:"sign-in-url" placeholder:"URL" help:"Where browsers without a session are sent."`
-	MaxStale  time.Duration `name:"max-stale" default:"2s" placeholder:"DURATION" help:"How stale a decision may be before the authority is asked."`
+	MaxStale  time.Duration `name:"max-stale" default:"2s" placeholder:"DURATION" help:"How stale a decision may be before the authority is asked (2s)."`
 	WhenStale string        `name:"when-stale" enum:"refuse,read-only" default:"refuse" help:"When the authority does not answer: refuse, or read-only, where safe requests go on with the last passport."`
 	Host      []string      `sep:"none" placeholder:"NAME" help:"A name that requests may be for, with its port; without any, all."`
 	Proxy     []string      `name:"trusted-proxy" sep:"none" placeholder:"CIDR" help:"Who may say for whom it asks; may be repeated. With --auth, without it this machine."`
@@ -56,7 +58,7 @@ authority's feed, so that what was revoked is refused within the bound.
 
 Examples:
 
-    vidimus edge --authority http://127.0.0.1:7420 --upstream http://127.0.0.1:8080 --open /assets/ --sign-in /login
+    vidimus edge --authority http://127.0.0.1:7420 --upstream http://127.0.0.1:8080 --sign-in /login --sign-in /logout
     vidimus edge --authority https://id.example --audience shop.example --auth 127.0.0.1:7431
     vidimus edge --authority http://127.0.0.1:7420 --upstream http://127.0.0.1:3000 --open / --legacy legacy.json`
 }
@@ -72,20 +74,37 @@ func (c *edgeCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer func() { _ = parts.edge.Close() }() // gives idle connections back
-	listener, err := net.Listen("tcp", c.Listen)
+	if c.Listen == "" && c.Upstream != "" {
+		c.Listen = "127.0.0.1:7430"
+	}
+	listener, err := listenAt("--listen", c.Listen)
 	if err != nil {
-		return listenUsage(err)
-	}
-	var asked net.Listener
-	if c.Auth != "" {
-		if asked, err = net.Listen("tcp", c.Auth); err != nil {
-			return errors.Join(listenUsage(err), listener.Close())
-		}
-	}
-	if err := c.welcome(a, listener, asked); err != nil {
 		return err
 	}
-	return parts.Run(ctx, listener, asked)
+	asked, err := listenAt("--auth", c.Auth)
+	if err == nil {
+		if err = c.welcome(a, listener, asked); err == nil {
+			return parts.Run(ctx, listener, asked)
+		}
+	}
+	for _, l := range []net.Listener{listener, asked} {
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	return err
+}
+
+// listenAt listens at the address of a flag; at none if it is empty.
+func listenAt(flag, address string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, usage(flag, "%v; choose another address, or port 0 for a free one", err)
+	}
+	return l, nil
 }
 
 // edgeParts is everything that runs.
@@ -102,10 +121,8 @@ func (c *edgeCmd) open(ctx context.Context, a *app) (*edgeParts, error) {
 	if err != nil {
 		return nil, usage("--authority", "%v", err)
 	}
-	if c.Audience == "" {
-		if c.Audience, err = askAudience(ctx, c.Authority); err != nil {
-			return nil, err
-		}
+	if err := c.agree(ctx); err != nil {
+		return nil, err
 	}
 	authority, err := remote.NewAuthority(remote.AuthorityConfig{
 		URL: c.Authority, Token: c.Token, Audience: c.Audience, Plain: c.Plain,
@@ -163,6 +180,10 @@ func edgeFlag(field string) string {
 // config turns the flags into what an edge is opened with.
 func (c *edgeCmd) config() (edge.Config, error) {
 	config := edge.Config{Hosts: c.Host, TrustedOrigins: c.Origin, SignInURL: c.SignInURL}
+	var err error
+	if config.SignIn, err = limitOf(c.Limit); err != nil {
+		return config, err
+	}
 	rule := edge.Route{Upstream: c.Upstream, KeepHost: c.KeepHost, MaxStale: c.MaxStale}
 	if c.WhenStale == "read-only" {
 		rule.WhenStale = passport.ReadOnly
@@ -198,9 +219,36 @@ func (c *edgeCmd) config() (edge.Config, error) {
 	return config, nil
 }
 
+// limitOf reads N/DURATION.
+func limitOf(text string) (edge.Limit, error) {
+	n, every, _ := strings.Cut(text, "/")
+	burst, err1 := strconv.Atoi(n)
+	span, err2 := time.ParseDuration(every)
+	if err1 != nil || err2 != nil || burst < 1 || span < time.Duration(burst) {
+		return edge.Limit{}, usage("--sign-in-limit", "%q is no limit; write it as 10/1m", text)
+	}
+	return edge.Limit{Burst: burst, Every: span / time.Duration(burst)}, nil
+}
+
+// agree finds out whom the authority's passports are for. Who says it beforehand may start before the authority, but
+// not be wrong.
+func (c *edgeCmd) agree(ctx context.Context) error {
+	const asked, checked = 10 * time.Second, 2 * time.Second
+	if c.Audience == "" {
+		domain, err := askAudience(ctx, c.Authority, asked)
+		c.Audience = domain
+		return err
+	}
+	if domain, err := askAudience(ctx, c.Authority, checked); err == nil && domain != c.Audience {
+		return usage("--audience", "is %q, but the passports of %s are for %q; give that, or leave it out",
+			c.Audience, c.Authority, domain)
+	}
+	return nil
+}
+
 // askAudience asks an authority whom its passports are for.
-func askAudience(ctx context.Context, authority string) (string, error) {
-	const wait, most = 10 * time.Second, 64 << 10
+func askAudience(ctx context.Context, authority string, wait time.Duration) (string, error) {
+	const most = 64 << 10
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	address := strings.TrimRight(authority, "/") + "/.well-known/vidimus"
@@ -225,40 +273,75 @@ func askAudience(ctx context.Context, authority string) (string, error) {
 
 // welcome says where the edge is.
 func (c *edgeCmd) welcome(a *app, listener, asked net.Listener) error {
-	answer := struct {
-		URL  string `json:"url"`
-		Auth string `json:"auth,omitempty"`
-		For  string `json:"audience"`
-	}{URL: "http://" + listener.Addr().String(), For: c.Audience}
+	const statusPath = "/.vidimus/status"
+	var answer struct {
+		URL    string `json:"url,omitempty"`
+		Auth   string `json:"auth,omitempty"`
+		Status string `json:"status,omitempty"` // where nothing else is
+		For    string `json:"audience"`
+	}
+	answer.For = c.Audience
+	var lines []string
+	if listener != nil && c.Upstream != "" {
+		answer.URL = shownAs(c.Listen, listener)
+		lines = append(lines, "edge "+answer.URL)
+	}
 	if asked != nil {
-		answer.Auth = "http://" + asked.Addr().String()
+		answer.Auth = shownAs(c.Auth, asked)
+		lines = append(lines, "auth "+answer.Auth)
+	}
+	if listener != nil && c.Upstream == "" {
+		answer.Status = shownAs(c.Listen, listener) + statusPath
+		lines = append(lines, "status "+answer.Status)
 	}
 	if a.json {
 		return a.object(answer)
 	}
-	if err := a.tell("edge %s for %s", answer.URL, c.Audience); err != nil || asked == nil {
-		return err
-	}
-	return a.tell("auth %s", answer.Auth)
+	lines[0] += " for " + c.Audience
+	return a.tell("%s", strings.Join(lines, "\n"))
 }
 
-// Run runs the parts until ctx ends.
+// shownAs is the URL of a listener by the host that it was asked for: that of 0.0.0.0 would be [::].
+func shownAs(address string, l net.Listener) string {
+	at := l.Addr().String()
+	if host, _, err := net.SplitHostPort(address); err == nil && host != "" {
+		if _, port, err := net.SplitHostPort(at); err == nil {
+			at = net.JoinHostPort(host, port)
+		}
+	}
+	return "http://" + at
+}
+
+// Run runs the parts until ctx ends, or another proxy could not be answered any more.
 func (p *edgeParts) Run(ctx context.Context, listener, asked net.Listener) error {
 	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	var work sync.WaitGroup
 	work.Go(func() { _ = p.client.Run(beside) }) // returns nil
 	work.Go(func() { _ = p.beats.Run(beside) })  // sends what it has, as far as that goes
 	if p.legacy != nil {
 		work.Go(func() { p.legacy.report(beside) })
 	}
+	var unasked error
 	if asked != nil {
-		work.Go(func() { _ = serveAuth(beside, asked, asking(p.edge)) }) // ends with the edge
+		work.Go(func() {
+			if err := serveAuth(beside, asked, asking(p.edge)); beside.Err() == nil {
+				unasked = fmt.Errorf("answer other proxies at %s: %w", asked.Addr(), err)
+				end()
+			}
+		})
 	}
-	err := p.edge.Serve(ctx, listener)
+	var err error
+	if listener != nil {
+		err = p.edge.Serve(ctx, listener)
+	} else {
+		err = p.edge.Run(ctx)
+	}
 	stop()
 	work.Wait()
-	return err
+	return errors.Join(err, unasked)
 }
 
 // asking answers other proxies: Envoy by its own procedure, all others by headers. No [http.ServeMux]: that would

@@ -6,14 +6,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/vidimus/edge"
 	"example.com/vidimus/edge/extauthz"
+	"example.com/vidimus/heartbeat"
+	"example.com/vidimus/heartbeat/presence"
 	"example.com/vidimus/passport"
 )
 
@@ -68,5 +72,50 @@ func TestProxiesAreAnsweredInTheirOwnWay(t *testing.T) {
 	_ = answer.Body.Close()
 	if got := answer.Header.Get("Content-Type"); strings.HasPrefix(got, "application/grpc") || answer.StatusCode/100 != 4 {
 		t.Errorf("a question by headers is answered with %s and %s", answer.Status, got)
+	}
+}
+
+func TestAnEdgeThatCannotAnswerOtherProxiesEnds(t *testing.T) {
+	t.Parallel()
+	e, err := edge.Open(edge.Config{Authority: nobody{}, Routes: []edge.Route{{Path: "/"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = e.Close() }() // nothing to give back
+	source := &heartbeat.Remote{URL: "http://127.0.0.1:1"}
+	client, err := heartbeat.Open(heartbeat.Config{Sources: []heartbeat.Source{source}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(context.Context, []presence.Beat) error { return nil }
+	beats, err := presence.OpenBatcher(presence.BatcherConfig{Send: send})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close() // as if the system had taken it away
+	parts := &edgeParts{edge: e, client: client, beats: beats}
+	if err := parts.Run(t.Context(), nil, l); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v, want that nobody can ask", err)
+	}
+}
+
+func TestSignInLimits(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]edge.Limit{
+		"10/1m": {Burst: 10, Every: 6 * time.Second},
+		"1/1s":  {Burst: 1, Every: time.Second},
+		"":      {}, "10": {}, "0/1m": {}, "-1/1m": {}, "10/-1m": {}, "10/9ns": {}, "ten/1m": {}, "10/1m/2": {}, "10/m": {},
+	} {
+		if got, err := limitOf(text); got != want || (err == nil) != (want.Burst > 0) {
+			t.Errorf("%q reads %v, %v; want %v", text, got, err, want)
+		}
+	}
+	c := edgeCmd{Limit: "3/3s", MaxStale: time.Second}
+	if config, err := c.config(); err != nil || config.SignIn != (edge.Limit{Burst: 3, Every: time.Second}) {
+		t.Errorf("the edge gets %v, %v", config.SignIn, err)
 	}
 }
