@@ -36,6 +36,7 @@ var goroutines = map[string]string{
 	"server/serve.go serve":                          "part of Serve: the listener, while Serve waits for the end",
 	"server/authority/presence.go attend":            "part of Serve: keeps presence for one term, and waits for it",
 	"edge/mint.go join":                              "asks on behalf of all who wait, and ends within the time of a call",
+	"edge/streams.go renew":                          "part of Run, which waits for it: asks for a passport beside others",
 	"cell/run.go start":                              "part of Run, which waits for its keeper, timers and services",
 	"cell/shards.go start":                           "part of EachShard, which waits for every call it made",
 	"cell/spread.go do":                              "waits for its steps, which share the journal's writes",

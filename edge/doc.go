@@ -24,9 +24,9 @@
 // somebody signs out, and never else. So an answer that is late cannot undo a sign-in or a sign-out, and a refused
 // handle stays in the browser until there is a new one.
 //
-// An upgraded connection, or a body of either direction without a stated length, ends within the route's MaxStale and
-// about a second after its session, as long as [Edge.Run] runs and the authority answers, and otherwise when its
-// passport ends.
+// An upgraded connection, or a body of either direction that has more than 64 KiB or no stated length, ends within the
+// route's MaxStale and about a second after its session, as long as [Edge.Run] runs and the view follows or the
+// authority answers, and otherwise when its passport ends.
 //
 // # What clients and services say and hear
 //

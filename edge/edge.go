@@ -52,7 +52,7 @@ const (
 
 // Open checks the configuration and returns an edge. It returns an [InvalidError].
 func Open(c Config) (*Edge, error) {
-	e := &Edge{config: c, streams: streams{open: map[*visit]*stream{}}, hosts: map[string]bool{}, cells: map[string]bool{}}
+	e := &Edge{config: c, streams: newStreams(), hosts: map[string]bool{}, cells: map[string]bool{}}
 	if err := e.config.complete(); err != nil {
 		return nil, err
 	}
@@ -174,7 +174,7 @@ func (e *Edge) pass(w http.ResponseWriter, v *visit) {
 			e.streams.remove(v)
 		}
 	}()
-	if v.in.ContentLength < 0 && v.held != nil { // the body may take as long as it likes
+	if isLong(v.in.ContentLength) && v.held != nil { // the body may take as long as it likes
 		e.streams.add(v, false)
 	}
 	to := &answer{ResponseWriter: w, control: http.NewResponseController(w), shared: v.in.ProtoMajor > 1}

@@ -55,6 +55,16 @@ func hold(handle string, g *passport.Grant, asked time.Time, order uint64) *held
 	}
 }
 
+// expires returns when the passport itself ends. It is not sent any more by then, but proves that its session lives.
+func (h *held) expires() time.Time {
+	return h.asked.Add(h.claims.ExpiresAt.Sub(h.claims.IssuedAt))
+}
+
+// late returns when it is time for a new one, if there is to be one before this one ends.
+func (h *held) late() time.Time {
+	return h.asked.Add(h.claims.ExpiresAt.Sub(h.claims.IssuedAt) * 3 / 4)
+}
+
 // set puts the passport on a request.
 func (h *held) set(to http.Header) {
 	to[header.TxnToken] = h.token

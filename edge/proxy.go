@@ -139,7 +139,7 @@ func (e *Edge) modify(res *http.Response) error {
 	if v.held != nil && h["Cache-Control"] == nil {
 		h["Cache-Control"] = []string{"private"}
 	}
-	if res.StatusCode != http.StatusSwitchingProtocols && (res.ContentLength < 0 || res.ProtoMajor > 1) {
+	if res.StatusCode != http.StatusSwitchingProtocols && (isLong(res.ContentLength) || res.ProtoMajor > 1) {
 		res.Body = &trailed{res.Body, res}
 	}
 	if isStream(res) {
@@ -314,7 +314,7 @@ func (t *trailed) Read(p []byte) (int, error) {
 	if err != nil {
 		dropInternal(t.res.Trailer)
 	}
-	if errors.Is(err, errSignedOut) || errors.Is(err, errDraining) {
+	if errors.Is(err, errSignedOut) || errors.Is(err, errUnproved) || errors.Is(err, errDraining) {
 		err = context.Canceled // our own doing, which httputil takes for granted; it warns of everything else
 	}
 	return n, err

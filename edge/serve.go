@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"example.com/vidimus/internal/clock"
@@ -31,26 +32,39 @@ var (
 	ErrCut = errors.New("edge: requests were cut off")
 )
 
-// Run judges again what stays open, every second, until ctx ends. Then it drains: its status says so, event streams
-// are ended at once because their clients take them up elsewhere, and everything else has until [Config.Drain].
+// Run judges again what stays open, every second, until it returns. When ctx ends it drains: its status says so, event
+// streams are ended at once because their clients take them up elsewhere, and everything else has until [Config.Drain].
 // What is open then is cut, and Run returns [ErrCut]; otherwise nil. An edge runs once.
 func (e *Edge) Run(ctx context.Context) error {
 	if e.running.Swap(true) {
 		return errRunning
 	}
-	for clock.Sleep(ctx, judgeEvery) == nil {
-		e.judge(ctx)
-	}
+	judging, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var judge sync.WaitGroup
+	judge.Go(func() {
+		for clock.Sleep(judging, judgeEvery) == nil {
+			e.judge(judging)
+		}
+		e.streams.renewals.Wait()
+	})
+	defer judge.Wait()
+	defer stop()
+	<-ctx.Done()
 	e.draining.Store(true)
-	e.streams.end(errDraining, func(s *stream) bool { return s.events })
+	return e.drain(judging)
+}
+
+// drain waits until no request is under way.
+func (e *Edge) drain(ctx context.Context) error {
+	e.streams.end(errDraining, func(s stream) bool { return s.events })
 	limit := clock.Now().Add(e.config.Drain)
 	for e.inFlight.Load() > 0 {
 		if !clock.Now().Before(limit) {
 			left := e.inFlight.Load()
-			e.streams.end(errDraining, func(*stream) bool { return true })
+			e.streams.end(errDraining, func(stream) bool { return true })
 			return fmt.Errorf("%w: %d after %v", ErrCut, left, e.config.Drain)
 		}
-		_ = clock.Sleep(context.Background(), drainLook)
+		_ = clock.Sleep(ctx, drainLook)
 	}
 	return nil
 }

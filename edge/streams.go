@@ -15,29 +15,45 @@ import (
 	"example.com/vidimus/passport"
 )
 
-// errSignedOut ends a stream whose session has ended; errDraining one that can go on at another edge.
+// errSignedOut ends a stream whose session has ended; errUnproved one of which nobody says that it has not; errDraining
+// one that can go on at another edge.
 var (
 	errSignedOut = errors.New("the session has ended")
+	errUnproved  = errors.New("nobody can say now who is signed in")
 	errDraining  = errors.New("the edge is ending")
 )
 
-// streams are the upgraded connections, and the requests and answers without a stated end.
+// renewalsAtOnce is how many passports for streams are asked for at once, so that requests are not kept waiting.
+const renewalsAtOnce = mintsAtOnce / 4
+
+// streams are the upgraded connections, and the requests and answers that may take long.
 type streams struct {
 	mu   sync.Mutex
 	open map[*visit]*stream
+
+	renewals sync.WaitGroup
+	slots    chan struct{}
 }
 
-// stream is one of them. Only [Edge.Run] changes it.
+func newStreams() streams {
+	return streams{open: map[*visit]*stream{}, slots: make(chan struct{}, renewalsAtOnce)}
+}
+
+// stream is one of them.
 type stream struct {
-	handle string // the one to go on with
-	held   *held  // nil if it needed no session
-	events bool   // an event stream, which its client takes up again elsewhere
+	handle   string // the one to go on with
+	held     *held  // nil if it needed no session
+	events   bool   // an event stream, which its client takes up again elsewhere
+	renewing bool   // whether a new passport is being asked for
 }
 
 // isStream reports answers that can outlive their passport.
 func isStream(res *http.Response) bool {
-	return res.StatusCode == http.StatusSwitchingProtocols || isEvents(res.Header) || res.ContentLength < 0
+	return res.StatusCode == http.StatusSwitchingProtocols || isEvents(res.Header) || isLong(res.ContentLength)
 }
+
+// isLong reports bodies that may take long: those without a stated length, and large ones.
+func isLong(length int64) bool { return length < 0 || length > smallBody }
 
 func isEvents(h http.Header) bool {
 	return strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "text/event-stream")
@@ -62,15 +78,24 @@ func (s *streams) count() int {
 	return len(s.open)
 }
 
-// all returns the streams that are open now.
-func (s *streams) all() map[*visit]*stream {
+// all returns the streams that are open now, as they are now.
+func (s *streams) all() map[*visit]stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make(map[*visit]*stream, len(s.open))
+	all := make(map[*visit]stream, len(s.open))
 	for v, st := range s.open {
-		all[v] = st
+		all[v] = *st
 	}
 	return all
+}
+
+// change changes a stream that is open.
+func (s *streams) change(v *visit, how func(*stream)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.open[v]; st != nil {
+		how(st)
+	}
 }
 
 // cut ends a stream, unless it has ended by itself: then its connection may serve another request by now.
@@ -87,7 +112,7 @@ func (s *streams) cut(v *visit, cause error) {
 }
 
 // end ends the streams that are chosen.
-func (s *streams) end(cause error, chosen func(*stream) bool) {
+func (s *streams) end(cause error, chosen func(stream) bool) {
 	for v, st := range s.all() {
 		if chosen(st) {
 			s.cut(v, cause)
@@ -95,42 +120,60 @@ func (s *streams) end(cause error, chosen func(*stream) bool) {
 	}
 }
 
-// judge ends the streams whose sessions have ended. What the view knows is minded at once; only for passports that
-// do not do any more is the authority asked. While it does not answer, a stream stays open until its passport ends.
+// judge ends the streams whose sessions have ended, and those whose passports have. It waits for nobody: for passports
+// that do not do any more, or not much longer, the authority is asked beside it. While that does not answer, a stream
+// stays open until its passport ends.
 func (e *Edge) judge(ctx context.Context) {
 	now := clock.Now()
-	ask := map[*visit]*stream{}
 	for v, st := range e.streams.all() {
 		check := visit{edge: e, route: v.route}
 		switch {
 		case st.held == nil: // it needed no session
 		case e.config.View != nil && errors.Is(e.config.View.Judge(&st.held.claims), passport.ErrRevoked):
 			e.streams.cut(v, errSignedOut)
-		case !check.judge(st.held, now):
-			ask[v] = st
+		case !now.Before(st.held.expires()):
+			e.streams.cut(v, errUnproved)
+		case !st.renewing && (now.After(st.held.late()) || !check.judge(st.held, now)):
+			e.renew(ctx, v, st)
 		}
-	}
-	for v, st := range ask {
-		if ctx.Err() != nil {
-			return
-		}
-		e.renew(ctx, v, st)
 	}
 }
 
-// renew gets a new passport for a stream, or ends it.
-func (e *Edge) renew(ctx context.Context, v *visit, st *stream) {
-	at := visit{edge: e, route: v.route, in: v.in, from: v.from, handle: st.handle}
-	err := at.obtain(ctx)
-	switch {
-	case err == nil && at.authorised() == nil:
-		st.held = at.held
-		if at.held.successor != "" {
-			st.handle = at.held.successor
+// renew gets a new passport for a stream, or ends it, as soon as there is room.
+func (e *Edge) renew(ctx context.Context, v *visit, st stream) {
+	e.streams.change(v, func(st *stream) { st.renewing = true })
+	e.streams.renewals.Go(func() {
+		defer e.streams.change(v, func(st *stream) { st.renewing = false })
+		select {
+		case e.streams.slots <- struct{}{}:
+			defer func() { <-e.streams.slots }()
+		case <-ctx.Done():
+			return
 		}
-	case err == nil, errors.Is(err, passport.ErrNoSession), errors.Is(err, passport.ErrRevoked):
-		e.streams.cut(v, errSignedOut)
-	case !clock.Now().Before(st.held.end):
-		e.streams.cut(v, err)
+		at := visit{edge: e, route: v.route, from: v.from, handle: st.handle}
+		switch err := at.replace(ctx, st.held); {
+		case err == nil && at.authorised() == nil:
+			e.streams.change(v, func(st *stream) { st.goOn(at.held) })
+		case err == nil, errors.Is(err, passport.ErrNoSession):
+			e.streams.cut(v, errSignedOut)
+		}
+	})
+}
+
+// goOn takes a newer passport for a stream, and the handle to ask for the next with.
+func (st *stream) goOn(h *held) {
+	st.held = h
+	if h.successor != "" {
+		st.handle = h.successor
 	}
+}
+
+// replace finds a passport that was asked for later than another: at hand, or from the authority.
+func (v *visit) replace(ctx context.Context, than *held) (err error) {
+	m := v.edge.mint
+	v.held = m.ready.get(v.handle)
+	if v.held == nil || v.held.order <= than.order || !v.judge(v.held, clock.Now()) {
+		v.held, err = m.fetch(ctx, v.handle, than.order, v.from)
+	}
+	return err
 }
