@@ -71,7 +71,10 @@ type Config struct {
 	Sessions int
 	// InFlight is how many requests are served at once. More are answered 503.
 	InFlight int
-	// Drain is how long requests under way may take when the edge ends.
+	// Notice is how long an edge that is to end goes on as before, but for its status, which says so: so that who
+	// spreads requests over edges looks at it, and sends no more, before the listener closes. 0 for no notice.
+	Notice time.Duration
+	// Drain is how long requests under way may take after that.
 	Drain time.Duration
 	// Transport carries requests to the upstreams, instead of the edge's own. It must not follow redirects or add
 	// cookies.

@@ -97,8 +97,8 @@ func (c *Config) complete() error {
 		return invalid("Authority", "is missing: give a session.Sessions, or a remote.Authority")
 	case len(c.Routes) == 0:
 		return invalid("Routes", "is empty: say at least what / is")
-	case c.Sessions < 0 || c.InFlight < 0 || c.Drain < 0:
-		return invalid("Sessions, InFlight or Drain", "is negative; leave it out for the default")
+	case c.Sessions < 0 || c.InFlight < 0 || c.Drain < 0 || c.Notice < 0:
+		return invalid("Sessions, InFlight, Notice or Drain", "is negative; leave it out for the default")
 	}
 	for field, l := range map[string]*Limit{"SignIn": &c.SignIn, "SignInRoute": &c.SignInRoute} {
 		if l.Burst < 0 || l.Every < 0 || (l.Burst == 0) != (l.Every == 0) {

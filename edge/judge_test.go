@@ -262,3 +262,59 @@ func TestALargeBodyEndsWithItsSession(t *testing.T) {
 		})
 	}
 }
+
+func TestAnEdgeThatIsToEndGoesOnForTheTimeOfItsNotice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const notice = 5 * time.Second
+		e, err := Open(Config{Authority: grants{}, Notice: notice, Transport: roundTrip(helloOrEvents), Routes: []Route{
+			{Path: "/", Public: true, Upstream: "http://service.example"},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := newPipes()
+		client := &http.Client{Transport: &http.Transport{DialContext: l.dial, DisableKeepAlives: true}}
+		status := func(path string) int {
+			res, err := client.Get("http://edge.example" + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			_, _ = io.Copy(io.Discard, res.Body)
+			return res.StatusCode
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- e.Serve(ctx, l) }()
+		if got := status(ownPaths + "status"); got != 200 {
+			t.Errorf("the status is %d before the end", got)
+		}
+		began, ended := time.Now(), make(chan time.Time)
+		go func() {
+			status("/events")
+			ended <- time.Now()
+		}()
+		synctest.Wait()
+		cancel()
+		for range 4 {
+			time.Sleep(notice / 5)
+			if got := [2]int{status("/"), status(ownPaths + "status")}; got != [2]int{200, 503} {
+				t.Errorf("after %v a page and the status are %d", time.Since(began), got)
+			}
+		}
+		if took := (<-ended).Sub(began); took != notice {
+			t.Errorf("after %v event streams are ended", took)
+		}
+		if err := <-done; err != nil || time.Since(began) > notice+time.Second {
+			t.Errorf("after %v it ends: %v", time.Since(began), err)
+		}
+	})
+}
+
+func helloOrEvents(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == "/events" {
+		return events(r)
+	}
+	return says("hello").RoundTrip(r)
+}

@@ -48,7 +48,7 @@ type status struct {
 }
 
 // serveStatus answers 200 while the edge takes requests, even if it is degraded (no view, or one that lost touch:
-// then the authority is asked more often), and 503 once it drains.
+// then the authority is asked more often), and 503 once it is to end (see [Config.Notice]).
 func (e *Edge) serveStatus(w http.ResponseWriter, v *visit) {
 	s, code := status{Status: "ok"}, http.StatusOK
 	view := e.config.View

@@ -32,9 +32,9 @@ var (
 	ErrCut = errors.New("edge: requests were cut off")
 )
 
-// Run judges again what stays open, every second, until it returns. When ctx ends it drains: its status says so, event
-// streams are ended at once because their clients take them up elsewhere, and everything else has until [Config.Drain].
-// What is open then is cut, and Run returns [ErrCut]; otherwise nil. An edge runs once.
+// Run judges again what stays open, every second. When ctx ends, the edge's status says that it drains, and after
+// [Config.Notice] it does: event streams are ended at once because their clients take them up elsewhere, and everything
+// else has until [Config.Drain]. What is open then is cut, and Run returns [ErrCut]; otherwise nil. An edge runs once.
 func (e *Edge) Run(ctx context.Context) error {
 	if e.running.Swap(true) {
 		return errRunning
@@ -51,6 +51,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	defer stop()
 	<-ctx.Done()
 	e.draining.Store(true)
+	_ = clock.Sleep(judging, e.config.Notice)
 	return e.drain(judging)
 }
 
@@ -70,8 +71,8 @@ func (e *Edge) drain(ctx context.Context) error {
 }
 
 // Serve runs the edge and serves what comes through a listener, in HTTP/1.1 and in HTTP/2 in the clear, until ctx
-// ends; then it drains as [Edge.Run] does, and closes the listener. TLS is for who stands in front, or for an
-// http.Server of your own beside Run: use this one's limits.
+// ends and [Config.Notice] is over; then it closes the listener, and drains as [Edge.Run] does. TLS is for who stands in
+// front, or for an http.Server of your own beside Run: use this one's limits.
 func (e *Edge) Serve(ctx context.Context, l net.Listener) error {
 	hs := e.httpServer()
 	ended, drained := make(chan error, 1), make(chan error, 1)
@@ -90,7 +91,9 @@ func (e *Edge) Serve(ctx context.Context, l net.Listener) error {
 		drained <- err
 	case <-ctx.Done():
 	}
-	limited, end := context.WithTimeout(context.WithoutCancel(ctx), e.config.Drain)
+	after := context.WithoutCancel(ctx)
+	_ = clock.Sleep(after, e.config.Notice)
+	limited, end := context.WithTimeout(after, e.config.Drain)
 	defer end()
 	err := hs.Shutdown(limited)
 	if err != nil {
