@@ -30,6 +30,8 @@ type sessionCmd struct {
 	History sessionHistoryCmd `cmd:"" help:"Show what happened to a session, or to a subject."`
 	End     sessionEndCmd     `cmd:"" help:"End a session for ever."`
 	Revoke  sessionRevokeCmd  `cmd:"" help:"Refuse every passport in a scope that was minted before now."`
+
+	Presence sessionPresenceCmd `cmd:"" help:"Show how many sessions are there, and release those that are held."`
 }
 
 // node is the node whose sessions are meant: they are not reached past the authority.

@@ -17,7 +17,6 @@ import (
 	"example.com/vidimus/journal"
 	"example.com/vidimus/lease"
 	"example.com/vidimus/passport"
-	"example.com/vidimus/session"
 )
 
 // The events that begin and end a session's presence.
@@ -29,18 +28,14 @@ const (
 )
 
 // track tells the owner of a session. One that it cannot take expires by its absolute limit alone.
-func (a *Authority) track(owner *presence.Owner, sid string, idle time.Duration) error {
+func (a *Authority) track(owner *presence.Owner, sid string, idle time.Duration) {
 	id, err := presence.ParseID(sid)
 	if err == nil {
 		err = owner.Track(id, idle)
 	}
-	switch {
-	case errors.Is(err, presence.ErrStopped):
-		return err
-	case err != nil:
+	if err != nil {
 		a.cfg.Logger.Warn("presence of a session is not kept", "session", sid, "error", err)
 	}
-	return nil
 }
 
 // followSessions tells the owner of sessions that began or ended behind a place in the journal.
@@ -71,15 +66,13 @@ func (a *Authority) learn(ctx context.Context, owner *presence.Owner, e *journal
 		return nil
 	}
 	s, err := a.sessions.Get(ctx, sid)
-	switch {
-	case errors.Is(err, journal.ErrNotFound), errors.Is(err, passport.ErrNoSession), errors.Is(err, session.ErrEnded):
-		return nil
-	case err != nil:
-		return err
-	case s.Ended != nil:
-		return nil
+	if errors.Is(err, passport.ErrNoSession) {
+		return nil // the event is no session's
 	}
-	return a.track(owner, sid, s.Idle)
+	if err == nil && s.Ended == nil {
+		a.track(owner, sid, s.Idle)
+	}
+	return err
 }
 
 const (

@@ -16,9 +16,10 @@
 //	POST /v1/ping                 the end of the log, read after the ping arrived
 //	POST /v1/beats                which sessions were heard, in batches
 //
-// and serves SessionService and FeedService of proto/vidimus/v1. The first two are public. Everything else takes an API
-// token as its bearer (see package token) with the right that the call needs: passport:<audience> to exchange, to
-// introspect and to revoke a passport, session:<tenant> for sessions, feed for the feed, for pings and for beats. What
+// and serves SessionService, FeedService and PresenceService of proto/vidimus/v1. The first two are public. Everything
+// else takes an API token as its bearer (see package token) with the right that the call needs: passport:<audience> to
+// exchange, to introspect and to revoke a passport, session:<tenant> for sessions, feed for the feed, for pings and for
+// beats, session:* to see who is present, and admin for what concerns everybody. What
 // can be guessed at without a token costs one hash, and a handle that is forged one MAC more: there is nothing to be
 // gained by counting failures, and nobody can lock others out by causing them.
 package authority
@@ -197,6 +198,9 @@ func (a *Authority) routes() {
 		},
 		func() (string, http.Handler) {
 			return vidimusv1connect.NewFeedServiceHandler(&feedService{a}, options...)
+		},
+		func() (string, http.Handler) {
+			return vidimusv1connect.NewPresenceServiceHandler(&presenceService{a}, options...)
 		},
 	} {
 		path, h := service()

@@ -48,14 +48,14 @@ func (a *Authority) Attendance() (stats presence.Stats, ok bool) {
 	return stats, false
 }
 
-// Release lets the sessions expire that were held because so many fell silent at once. It reports whether this node
-// keeps presence.
-func (a *Authority) Release() bool {
+// Release lets the sessions expire that are held because too many fell silent at once, and reports whether there were
+// any. ok is false, and nothing happened, when another node keeps presence.
+func (a *Authority) Release() (released, ok bool) {
 	owner := a.presence.owner.Load()
-	if owner != nil {
-		owner.Release()
+	if owner == nil {
+		return false, false
 	}
-	return owner != nil
+	return owner.Release(), true
 }
 
 // takeBeats gives a batch to the owner, if that is here.
@@ -182,8 +182,9 @@ func (a *Authority) presenceConfig(held *lease.Lease) presence.Config {
 	c.SaveEvery = max(c.SaveEvery, saveEvery)
 	c.Held = func(h presence.Hold) {
 		if h.On {
-			a.cfg.Logger.Error("so many sessions fell silent at once that none expires; find out why, or release them",
-				"silent", h.Due, "sessions", h.Tracked)
+			a.cfg.Logger.Error("so many sessions fell silent at once that none expires; find out why, and if they are really "+
+				"gone, let them expire", "silent", h.Due, "sessions", h.Tracked, "look", "vidimus session presence",
+				"release", "vidimus session presence --release")
 			return
 		}
 		a.cfg.Logger.Info("silent sessions expire again", "silent", h.Due, "sessions", h.Tracked)
@@ -219,9 +220,7 @@ func (a *Authority) fill(ctx context.Context, owner *presence.Owner) error {
 		if err != nil {
 			return fmt.Errorf("find the sessions that live: %w", err)
 		}
-		if err := a.track(owner, live.ID, live.Idle); err != nil {
-			return err
-		}
+		a.track(owner, live.ID, live.Idle)
 	}
 	return nil
 }

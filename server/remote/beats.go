@@ -64,21 +64,24 @@ func (f *Feed) Beats(ctx context.Context, beats []presence.Beat) error {
 	if err != nil {
 		return err
 	}
-	err = f.beat(ctx, f.log, batch)
+	return f.log.atOwner(ctx, func(l *Log) error {
+		_, err := l.feed.Beat(ctx, &pb.BeatRequest{Cell: l.cell, Batch: batch})
+		return err
+	})
+}
+
+// atOwner does something at this node, or at the one that keeps presence if this one names that.
+func (l *Log) atOwner(ctx context.Context, do func(*Log) error) error {
+	err := reading(ctx, do(l))
 	var astray *wire.NotOwnerError
 	if !errors.As(err, &astray) || astray.URL == "" {
 		return err
 	}
-	c := f.log.config
-	c.URL, c.HTTP = astray.URL, f.log.http
+	c := l.config
+	c.URL, c.HTTP = astray.URL, l.http
 	owner, err := New(c)
 	if err != nil {
 		return fmt.Errorf("the node that keeps presence: %w", err)
 	}
-	return f.beat(ctx, owner, batch)
-}
-
-func (f *Feed) beat(ctx context.Context, l *Log, batch []byte) error {
-	_, err := l.feed.Beat(ctx, &pb.BeatRequest{Cell: l.cell, Batch: batch})
-	return reading(ctx, err)
+	return reading(ctx, do(owner))
 }

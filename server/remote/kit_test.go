@@ -38,7 +38,7 @@ type office struct {
 }
 
 // start runs a node until the test ends: on a new journal and any port, unless they are given.
-func start(t *testing.T, log *journal.Log, addr, node string) *office {
+func start(t *testing.T, log *journal.Log, addr, node string, edit ...func(*authority.Config)) *office {
 	t.Helper()
 	check := func(err error) {
 		t.Helper()
@@ -74,10 +74,14 @@ func start(t *testing.T, log *journal.Log, addr, node string) *office {
 	l, err := net.Listen("tcp", addr)
 	check(err)
 	o.addr, o.url = l.Addr().String(), "http://"+l.Addr().String()
-	o.Authority, err = authority.Open(authority.Config{
+	cfg := authority.Config{
 		Cell: c, Sessions: o.sessions, Keys: keys, Tokens: o.book, Issuer: "https://id.example", TrustDomain: domain,
 		URL: o.url, Logger: quiet,
-	})
+	}
+	for _, change := range edit {
+		change(&cfg)
+	}
+	o.Authority, err = authority.Open(cfg)
 	check(err)
 	check(o.Mount(s))
 	ended := make(chan error, 2)

@@ -88,6 +88,7 @@ type Log struct {
 	tokens   vidimusv1connect.TokenServiceClient
 	sessions vidimusv1connect.SessionServiceClient
 	feed     vidimusv1connect.FeedServiceClient
+	presence vidimusv1connect.PresenceServiceClient
 }
 
 // New returns the journal that c describes. It returns a [journal.InvalidError]; whether the node can be reached is
@@ -111,6 +112,7 @@ func New(c Config) (*Log, error) {
 	l.tokens = vidimusv1connect.NewTokenServiceClient(l.http, base, options...)
 	l.sessions = vidimusv1connect.NewSessionServiceClient(l.http, base, options...)
 	l.feed = vidimusv1connect.NewFeedServiceClient(l.http, base, options...)
+	l.presence = vidimusv1connect.NewPresenceServiceClient(l.http, base, options...)
 	return l, nil
 }
 
