@@ -162,9 +162,6 @@ func (v *Visit) Still(ctx context.Context) error {
 	return v.door.config.Books[v.Cell].Still(ctx, v.Token)
 }
 
-// Received ends the time limit for reading the request, for one that lasts.
-func (v *Visit) Received() { v.call.received() }
-
 // Need returns nil when rights cover a verb on a name, and otherwise names the right that is missing.
 func Need(rights token.Rights, v token.Verb, name string) error {
 	if rights.Allow(v, name) {
