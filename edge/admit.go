@@ -225,12 +225,13 @@ func (v *visit) resolve(ctx context.Context) error {
 // signIn is the answer to a request without a session where one is needed. It leaves the cookie as it is: by the
 // time the answer arrives, the browser may hold the handle of a new session.
 func (v *visit) signIn() *refusal {
+	const nobody = "this needs a session, and there is none or it has ended"
 	e, r := v.edge, v.in
 	if e.config.SignInURL != "" && isPage(r) {
 		to := e.signIn + url.QueryEscape((&url.URL{Path: v.path, RawQuery: rawQuery(r.RequestURI)}).String())
-		return refuse(http.StatusSeeOther, "no_session", "sign in").with("Location", to)
+		return refuse(http.StatusSeeOther, "no_session", "%s", nobody).with("Location", to)
 	}
-	return refuse(http.StatusUnauthorized, "no_session", "sign in").
+	return refuse(http.StatusUnauthorized, "no_session", "%s", nobody).
 		with("WWW-Authenticate", `Cookie cookie-name="`+CookieName+`"`)
 }
 

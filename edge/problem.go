@@ -50,16 +50,41 @@ func (f *refusal) fill(h http.Header) []byte {
 		return nil
 	}
 	h.Set("Content-Type", "application/problem+json")
-	body, err := json.Marshal(struct {
+	body, err := json.Marshal(struct { // as passport.Refuse has it
+		Type   string `json:"type"`
 		Title  string `json:"title"`
 		Status int    `json:"status"`
-		Code   string `json:"code"`
 		Detail string `json:"detail"`
-	}{http.StatusText(f.status), f.status, f.code, f.detail})
+		Code   string `json:"code"`
+		Remedy string `json:"remedy,omitempty"`
+	}{"about:blank", http.StatusText(f.status), f.status, f.detail, f.code, f.remedy()})
 	if err != nil {
 		return nil
 	}
 	return append(body, '\n')
+}
+
+// remedy is what would be right, for refusals whose detail does not say it.
+func (f *refusal) remedy() string {
+	switch f.code {
+	case "no_session":
+		return "Sign in."
+	case "cross_origin":
+		return "Send it from a page of this origin, or have the edge trust the other one (--trusted-origin)."
+	case "two_handles":
+		return "Delete the cookies of this site, and sign in again."
+	case "host":
+		return "Ask for a name that the edge is opened with (--host)."
+	case "insufficient_scope":
+		return "Sign in as somebody who may."
+	case "not_trusted":
+		return "Open the edge with the proxy's address (--trusted-proxy)."
+	case "position":
+		return "Send a position that an answer named, or none."
+	case "upstream", "timeout":
+		return "Try again; if it stays so, see how the service fares."
+	}
+	return ""
 }
 
 // answer writes the refusal as the answer.

@@ -97,6 +97,7 @@ func Refuse(w http.ResponseWriter, err error) {
 	if failed != nil {
 		body = nil
 	}
+	body = append(body, '\n')
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")

@@ -149,6 +149,9 @@ func checkRefusal(t *testing.T, name string, a answer) {
 	if a.Header().Get("Cache-Control") != "no-store" || a.Header().Get("Vidimus-Position") != "" {
 		t.Errorf("%s: the headers are %v", name, a.Header())
 	}
+	if !strings.HasSuffix(a.Body.String(), "}\n") {
+		t.Errorf("%s: the line does not end: %q", name, a.Body)
+	}
 	if a.Code != 500 && (a.problem.Detail == "" || a.problem.Remedy == "") {
 		t.Errorf("%s: says too little: %s", name, a.Body)
 	}
