@@ -83,12 +83,23 @@ func TestLivePageShowsAndRevokes(t *testing.T) {
 		}
 	}
 
-	// A service whose feed hangs closes, route by route, and opens again.
+	until(t, live, `document.querySelector(".subject .hint").textContent.includes("limit 150.00, permit PA")`)
+	until(t, live, `[...document.querySelectorAll(".verdicts .tag")].some((e) => e.textContent == "200 · passport good")`)
+
+	// A service whose feed hangs closes, route by route, says why, and opens again. Buying goes on.
+	click(t, shop, `[data-id="tempest-a2"]`)
+	until(t, shop, `document.querySelector("#held button")?.disabled === false`)
 	click(t, live, `[aria-label="seats"] > button`)
 	until(t, live, `document.querySelector('[aria-label="seats"] .routes').innerText.includes("closed")`)
 	click(t, shop, `[data-id="tempest-a1"]`)
-	until(t, shop, `document.querySelector("#messages .bad")`)
+	until(t, shop, `/^Not now: the seats service has not heard from the authority for [0-9.]+\s+s and cannot know whether `+
+		`your permit still stands. Nothing was held.$/.test(messages.textContent)`)
+	picture(t, shop, "lost-touch")
 	until(t, shop, `!document.getElementById("read-only").hidden`)
+	until(t, shop, `document.querySelector("#held button").disabled && `+
+		`document.querySelector("[data-id=tempest-a1]").disabled`)
+	picture(t, shop, "read-only")
+	until(t, shop, `document.querySelector("#held .main").disabled === false`)
 	until(t, live, `!document.querySelector('[aria-label="seats"] .routes').innerText.match(/closed|asks|read only/)`)
 	until(t, shop, `document.getElementById("read-only").hidden`)
 	click(t, shop, `[data-id="tempest-a1"]`)
@@ -128,6 +139,9 @@ func TestPagesInPictures(t *testing.T) {
 	do(t, tab, chromedp.Navigate(url+"/live"))
 	until(t, tab, `document.querySelectorAll(".verifier .verdicts li").length > 3 && document.querySelector(".session")`)
 	pictures("live")
+	look(t, tab, "light", 375, 740)
+	until(t, tab, `((box) => box.scrollWidth <= box.clientWidth)(document.querySelector(".scroll"))`)
+	look(t, tab, "light", 1200, 900)
 	click(t, tab, `[aria-label="seats"] > button`)
 	until(t, tab, `document.querySelector('[aria-label="seats"] .routes').innerText.includes("read only")`)
 	picture(t, tab, "live-paused")

@@ -22,7 +22,8 @@ func TestPrintedLinesWork(t *testing.T) {
 		}
 		rest := string(out)
 		for _, want := range []string{
-			`"permit":"NJ"`, `"name":"B4","is":"mine"`, `"status":412`, `"status":403`, `"code":"no_session"`, `"code":"missing"`,
+			"signed in: 303\n", `"permit":"NJ"`, `"name":"B4","is":"mine"`, `"status":412`, `"status":403`, "signed out: 303\n",
+			`"code":"no_session"`, `"code":"missing"`,
 		} {
 			_, after, found := strings.Cut(rest, want)
 			if !found {

@@ -77,13 +77,13 @@ const welcomeText = `The box office is open. Ctrl-C closes it.
 
 Or, in another terminal:
 
-  curl -sc JAR -d user=ada -d password=analytical-engine EDGE/signin
+  curl -sc JAR -w 'signed in: %{http_code}\n' -d user=ada -d password=analytical-engine EDGE/signin
   VERSION=$(curl -sb JAR -o /dev/null -w '%header{etag}' EDGE/api/account)
   curl -sb JAR -X PATCH -H "If-Match: $VERSION" --json '{"permit": "NJ"}' EDGE/api/account
   curl -sb JAR -X POST EDGE/api/seats/lyra-b4/hold
   curl -sb JAR -X PATCH -H 'If-Match: "0"' --json '{"permit": "PA"}' EDGE/api/account
   curl -sb JAR -X POST EDGE/api/seats/tempest-a1/hold
-  curl -sb JAR -X POST EDGE/signout
+  curl -sb JAR -w 'signed out: %{http_code}\n' -X POST EDGE/signout
   curl -sb JAR EDGE/api/account
   curl -s SEATS/api/seats
 

@@ -5,6 +5,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"example.com/vidimus/cell"
 	"example.com/vidimus/examples/boxoffice/internal/answer"
 	"example.com/vidimus/examples/boxoffice/internal/pages"
+	"example.com/vidimus/examples/boxoffice/internal/seat"
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
@@ -220,7 +222,7 @@ func (p *Page) subject(ctx context.Context, who Person) (subject, error) {
 	var state []string
 	for _, name := range sorted(at.State) {
 		if name != "name" {
-			state = append(state, fmt.Sprintf("%s %s", name, at.State[name]))
+			state = append(state, name+" "+said(name, at.State[name]))
 		}
 	}
 	out.State = strings.Join(state, ", ")
@@ -235,6 +237,19 @@ func (p *Page) subject(ctx context.Context, who Person) (subject, error) {
 		out.Sessions = append(out.Sessions, shown)
 	}
 	return out, err
+}
+
+// said writes an attribute as the shop shows it.
+func said(name string, value json.RawMessage) string {
+	var text string
+	var cents seat.Cents
+	switch {
+	case json.Unmarshal(value, &text) == nil:
+		return cmp.Or(text, "none")
+	case name == "limit" && json.Unmarshal(value, &cents) == nil:
+		return cents.String()
+	}
+	return string(value)
 }
 
 // pause pauses the feed of a service.

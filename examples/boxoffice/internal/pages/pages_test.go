@@ -69,6 +69,26 @@ func TestEveryFieldHasALabel(t *testing.T) {
 	}
 }
 
+// TestPagesThatNeedTheScriptSaySoFirst looks at what is read without it.
+func TestPagesThatNeedTheScriptSaySoFirst(t *testing.T) {
+	t.Parallel()
+	p, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range all() {
+		w := httptest.NewRecorder()
+		p.Write(w, http.StatusOK, page)
+		_, body, _ := strings.Cut(w.Body.String(), `<main id="main">`)
+		if says, needs := strings.HasPrefix(strings.TrimSpace(body), "<noscript>"), page.Name != "signin"; says != needs {
+			t.Errorf("%s says first that it needs JavaScript: %v, want %v", page.Name, says, needs)
+		}
+		if strings.Contains(body, "Nobody has signed in") {
+			t.Errorf("%s says who has signed in before it knows", page.Name)
+		}
+	}
+}
+
 // TestScriptFindsItsElements compares the ids that the script looks up with those of the templates.
 func TestScriptFindsItsElements(t *testing.T) {
 	t.Parallel()

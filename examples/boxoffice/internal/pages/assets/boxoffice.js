@@ -54,7 +54,7 @@ async function call(method, path, body, headers = {}) {
   const data = is.includes("json") ? await response.json() : {};
   if (!response.ok) {
     const why = data.detail || data.title || `the answer was ${response.status}`;
-    throw Object.assign(new Error(why), { status: response.status });
+    throw Object.assign(new Error(why), { status: response.status, code: data.code });
   }
   return { data, headers: response.headers };
 }
@@ -78,6 +78,7 @@ function shop() {
   let account = null;
   let programme = null;
   let held = 0; // timer for the next hold that runs out
+  let seats = { ms: -1, readOnly: false, at: 0 }; // how stale the seats service was, and when it said so
 
   async function loadAccount() {
     const { data } = await call("GET", "/api/account");
@@ -89,10 +90,10 @@ function shop() {
   async function loadSeats() {
     const { data, headers } = await call("GET", "/api/seats");
     programme = data;
-    const s = staleness(headers.get("Vidimus-Staleness"));
-    $("read-only").hidden = !s.readOnly;
-    text($("staleness"), s.ms < 0 ? "a while" : seconds(s.ms));
-    text($("seats-staleness"), seconds(s.ms));
+    seats = { ...staleness(headers.get("Vidimus-Staleness")), at: performance.now() };
+    $("read-only").hidden = !seats.readOnly;
+    text($("staleness"), seats.ms < 0 ? "a while" : seconds(seats.ms));
+    text($("seats-staleness"), seconds(seats.ms));
     text($("position"), data.position);
     drawSeats();
     const ends = data.shows.flatMap((show) => show.rows.flatMap((row) => row.seats)).filter((s) => s.held_ms > 0);
@@ -156,7 +157,7 @@ function shop() {
     b.className = `seat ${s.is}`;
     b.dataset.id = s.id;
     b.dataset.is = s.is;
-    b.disabled = s.is !== "free" && s.is !== "mine";
+    b.disabled = seats.readOnly || (s.is !== "free" && s.is !== "mine");
     b.setAttribute("aria-label", `Row ${row.name} seat ${s.number}, ${money(row.price)}, ${says[s.is]}`);
   }
 
@@ -170,7 +171,10 @@ function shop() {
       el("button", { class: "small main", "aria-label": `Buy ${name}`, onclick: () => press("buy") }, "Buy"));
   }
 
-  function drawHeld() {}
+  // Buying asks the authority, and so goes on.
+  function drawHeld(li) {
+    li.querySelector("button").disabled = seats.readOnly;
+  }
 
   const toggle = (b) => act(b.dataset.id, b.dataset.is === "mine" ? "release" : "hold");
 
@@ -181,9 +185,16 @@ function shop() {
       const { data } = await call("POST", `/api/seats/${id}/${what}`, undefined, key);
       if (what === "buy") say(`Seat ${data.name} is yours.`);
     } catch (e) {
-      say(e.message, "bad");
+      say(e.code === "stale" ? lostTouch(what) : e.message, "bad");
     }
     refresh();
+  }
+
+  // lostTouch says why the seats service can do nothing now: what it knew is too old to act on.
+  function lostTouch(what) {
+    const since = seats.ms < 0 ? "a while" : seconds(seats.ms + performance.now() - seats.at);
+    const [stands, done] = what === "release" ? ["you are still signed in", "given back"] : ["your permit still stands", "held"];
+    return `Not now: the seats service has not heard from the authority for ${since.replace(" ", "\u00a0")} and cannot know whether ${stands}. Nothing was ${done}.`;
   }
 
   $("account").addEventListener("submit", async (event) => {
@@ -256,6 +267,8 @@ function drawLive(now) {
   if (now.subjects.length) {
     if (!$("subjects").querySelector(".subject")) $("subjects").replaceChildren();
     keyed($("subjects"), now.subjects, (s) => s.key, makeSubject, drawSubject);
+  } else {
+    $("subjects").replaceChildren(el("p", { class: "hint" }, "Nobody has signed in yet."));
   }
   keyed($("events"), now.events, (e) => e.position, (e) =>
     el("tr", {}, el("td", { class: "number" }, String(e.position)), el("td", {}, e.type),
@@ -282,6 +295,14 @@ function makeVerifier(v) {
     el("dl", { class: "facts" }), el("div", { class: "heard" }, el("h4", {}, "Last verdicts"), el("ul", { class: "verdicts" })), pause || "");
 }
 
+// meaning says what the figures of a service are.
+const meaning = {
+  Through: "The place in the log up to which this service has applied every change",
+  Floors: "How many scopes it remembers a change of, and the position below which it believes no passport at all",
+  "Gaps, resyncs": "How often changes were missing in its feed, and how often it began anew from a snapshot",
+  "Passports refused": "Since it started, of all requests",
+};
+
 function drawVerifier(e, v) {
   const age = v.staleness_ms;
   const worst = Math.max(...v.routes.map((r) => ["open", "asks", "read only", "closed"].indexOf(r.now)));
@@ -305,9 +326,9 @@ function drawVerifier(e, v) {
   const facts = { Through: v.through, Floors: v.floors, "Gaps, resyncs": `${v.gaps}, ${v.resyncs}` };
   if (v.verdicts.length) facts["Passports refused"] = v.refused;
   keyed(e.querySelector(".facts"), Object.entries(facts).flatMap(([k, x]) => [{ k, t: "dt", x: k }, { k: `${k}=`, t: "dd", x }]),
-    (f) => f.k, (f) => el(f.t), (f, { x }) => text(f, x));
+    (f) => f.k, (f) => el(f.t, { title: meaning[f.k] }), (f, { x }) => text(f, x));
   keyed(e.querySelector(".verdicts"), v.verdicts, (x) => x.id, (x) =>
-    el("li", {}, el("span", { title: x.path }, `${x.method} ${x.path}`), el("span", { class: `tag ${x.status >= 400 ? "bad" : ""}` }, `${x.status} ${x.verdict}`)),
+    el("li", {}, el("span", { title: x.path }, `${x.method} ${x.path}`), el("span", { class: `tag ${x.status >= 400 ? "bad" : ""}` }, `${x.status} · ${x.verdict === "good" ? "passport good" : x.verdict}`)),
   () => {});
   e.querySelector(".heard").hidden = !v.verdicts.length;
   const pause = e.querySelector(":scope > button");
