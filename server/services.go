@@ -140,7 +140,7 @@ func (l *leaseService) ForceRelease(ctx context.Context, m *pb.ForceReleaseReque
 	if err := door.NeedAdmin(v.Rights); err != nil {
 		return nil, err
 	}
-	epoch, err := v.cell.leases.ForceRelease(ctx, m.GetName(), v.Token.Name)
+	epoch, err := v.cell.leases.ForceRelease(ctx, m.GetName(), v.By(m.GetBy()))
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func (c *leaseListCmd) show(a *app, out *screen.Table, i *lease.Info) error {
 
 type leaseReleaseCmd struct {
 	Name string `arg:"" help:"Name of the lease."`
-	By   string `placeholder:"WHO" help:"Who does it, kept with the lease; without it user@host. A node takes the name of the token."`
+	By   string `placeholder:"WHO" help:"Who does it, kept with the lease; without it user@host. A node puts the token before it."`
 }
 
 // Run takes the lease away.

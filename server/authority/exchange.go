@@ -167,7 +167,7 @@ func (a *Authority) mint(ctx context.Context, v *door.Visit, values url.Values, 
 			return passport.Grant{}, err
 		}
 		// Who asks is known from the token, and nothing else that the caller says can change it.
-		ask.Handle, ask.AtLeast, ask.Workload = subject, atLeast, workload(v)
+		ask.Handle, ask.AtLeast, ask.Workload = subject, atLeast, v.Workload()
 		return a.sessions.Mint(ctx, ask)
 	case TypePassport:
 		if len(subject) > passportMax {

@@ -174,7 +174,7 @@ func (a *Authority) revokePassport(ctx context.Context, v *door.Visit, text stri
 		}
 		return nil
 	}
-	at, err := a.sessions.Revoke(ctx, session.Target{Scope: heartbeat.Token, Key: claims.Txn}, by(v, ""), "")
+	at, err := a.sessions.Revoke(ctx, session.Target{Scope: heartbeat.Token, Key: claims.Txn}, v.By(""), "")
 	if err == nil {
 		a.door.Audit(ctx, v, "passport revoked", "txn", claims.Txn, "position", int64(at))
 	}
@@ -193,7 +193,7 @@ func (a *Authority) endByHandle(ctx context.Context, v *door.Visit, handle strin
 	if err := door.Need(v.Rights, token.Session, s.Tenant); err != nil {
 		return err
 	}
-	_, err = a.sessions.End(ctx, s.ID, session.Ended{Why: session.LoggedOut, By: by(v, "")})
+	_, err = a.sessions.End(ctx, s.ID, session.Ended{Why: session.LoggedOut, By: v.By("")})
 	if errors.Is(err, session.ErrEnded) {
 		return nil
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/journal"
@@ -22,30 +21,6 @@ import (
 )
 
 type sessionService struct{ a *Authority }
-
-// by names who did something: the token, and behind it whom its holder names.
-func by(v *door.Visit, name string) string {
-	whole := workload(v)
-	if name != "" && name != whole {
-		whole += "/" + name
-	}
-	if len(whole) > byMax {
-		whole = strings.ToValidUTF8(whole[:byMax], "")
-	}
-	return whole
-}
-
-// byMax is how many bytes a history keeps of who did something.
-const byMax = 128
-
-// workload names the caller in passports: the name of its token, or its id where that is too long for a passport.
-func workload(v *door.Visit) string {
-	const workloadMax = 64
-	if len(v.Token.Name) > workloadMax {
-		return v.Token.ID
-	}
-	return v.Token.Name
-}
 
 // hidden answers for a session that is not there and for one that the caller may not see alike.
 func hidden(id string) error {
@@ -202,7 +177,7 @@ func (s *sessionService) ChangeSession(ctx context.Context, m *pb.ChangeSessionR
 	if _, err := s.find(ctx, v, m.GetSession()); err != nil {
 		return nil, err
 	}
-	command.By = by(v, command.By)
+	command.By = v.By(command.By)
 	return info(s.a.sessions.Change(ctx, m.GetSession(), command))
 }
 
@@ -231,7 +206,7 @@ func (s *sessionService) ChangeSubject(ctx context.Context, m *pb.ChangeSubjectR
 	if err != nil {
 		return nil, err
 	}
-	command.By = by(v, command.By)
+	command.By = v.By(command.By)
 	changed, err := s.a.sessions.ChangeSubject(ctx, m.GetTenant(), m.GetSubject(), command)
 	return subject(changed, named(err, m.GetTenant(), m.GetSubject()))
 }
@@ -262,7 +237,7 @@ func (s *sessionService) StepUp(ctx context.Context, m *pb.StepUpRequest) (*pb.S
 	if _, err := s.find(ctx, v, m.GetSession()); err != nil {
 		return nil, err
 	}
-	command.By = by(v, command.By)
+	command.By = v.By(command.By)
 	return started(s.a.sessions.StepUp(ctx, m.GetSession(), command))
 }
 
@@ -297,7 +272,7 @@ func (s *sessionService) End(ctx context.Context, m *pb.EndRequest) (*pb.Session
 		return nil, err
 	}
 	return info(s.a.sessions.End(ctx, id, session.Ended{
-		Why: session.LoggedOut, By: by(v, m.GetBy()), Reason: m.GetReason(),
+		Why: session.LoggedOut, By: v.By(m.GetBy()), Reason: m.GetReason(),
 	}))
 }
 
@@ -314,7 +289,7 @@ func (s *sessionService) Revoke(ctx context.Context, m *pb.RevokeRequest) (*pb.R
 	if err := s.mayRevoke(ctx, v, &target); err != nil {
 		return nil, err
 	}
-	who := by(v, m.GetBy())
+	who := v.By(m.GetBy())
 	at, err := s.a.sessions.Revoke(ctx, target, who, m.GetReason())
 	if err != nil {
 		return nil, err
@@ -412,7 +387,7 @@ func (s *sessionService) WithdrawKey(ctx context.Context, m *pb.WithdrawKeyReque
 	if err != nil {
 		return nil, err
 	}
-	if err := s.a.keys.Withdraw(ctx, m.GetKid(), by(v, m.GetBy()), m.GetReason()); err != nil {
+	if err := s.a.keys.Withdraw(ctx, m.GetKid(), v.By(m.GetBy()), m.GetReason()); err != nil {
 		return nil, err
 	}
 	s.a.door.Audit(ctx, v, "key withdrawn", "kid", m.GetKid())

@@ -70,11 +70,10 @@ func (t *Leases) Release(ctx context.Context, c lease.Claim) error {
 	return writing(err)
 }
 
-// ForceRelease takes a lease from its holder, as [lease.Table.ForceRelease] does. The node keeps the name of the token
-// as the one who did it, and does not look at by.
+// ForceRelease takes a lease from its holder, as [lease.Table.ForceRelease] does. The node puts the token's name before
+// by.
 func (t *Leases) ForceRelease(ctx context.Context, name, by string) (journal.Epoch, error) {
-	_ = by
-	m, err := t.log.leases.ForceRelease(ctx, &pb.ForceReleaseRequest{Cell: t.log.cell, Name: name})
+	m, err := t.log.leases.ForceRelease(ctx, &pb.ForceReleaseRequest{Cell: t.log.cell, Name: name, By: by})
 	if err != nil {
 		return 0, writing(err)
 	}

@@ -162,6 +162,29 @@ func (v *Visit) Still(ctx context.Context) error {
 	return v.door.config.Books[v.Cell].Still(ctx, v.Token)
 }
 
+// By names who did something, for a history: the token, and behind it whom its holder names.
+func (v *Visit) By(name string) string {
+	const byMax = 128 // bytes that a history keeps
+	whole := v.Workload()
+	if name != "" && name != whole {
+		whole += "/" + name
+	}
+	if len(whole) > byMax {
+		whole = strings.ToValidUTF8(whole[:byMax], "")
+	}
+	return whole
+}
+
+// Workload names the caller where there is little room: the name of its token, or its id where that is too long for a
+// passport.
+func (v *Visit) Workload() string {
+	const workloadMax = 64
+	if len(v.Token.Name) > workloadMax {
+		return v.Token.ID
+	}
+	return v.Token.Name
+}
+
 // Need returns nil when rights cover a verb on a name, and otherwise names the right that is missing.
 func Need(rights token.Rights, v token.Verb, name string) error {
 	if rights.Allow(v, name) {
