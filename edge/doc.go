@@ -44,56 +44,9 @@
 // attempts, 502 and 504 for the service, 503 when nobody knows who is signed in, when state
 // changes too fast, or when too much is under way.
 //
-// # Behind nginx
+// # Behind another proxy
 //
-// $request_uri is the target as the client sent it, which the edge must see. What the edge does not answer is
-// empty, and nginx then sends no such header. Of several Set-Cookie fields nginx passes on the first.
-//
-//	location / {
-//		auth_request /vidimus-auth;
-//		auth_request_set $vid_token    $upstream_http_txn_token;
-//		auth_request_set $vid_position $upstream_http_vidimus_position;
-//		auth_request_set $vid_cookie   $upstream_http_cookie;
-//		auth_request_set $vid_set      $upstream_http_set_cookie;
-//		add_header Set-Cookie $vid_set;
-//		proxy_pass http://service;
-//		proxy_set_header Txn-Token           $vid_token;
-//		proxy_set_header Cookie              $vid_cookie;
-//		proxy_set_header Vidimus-Position    $vid_position;
-//		proxy_set_header Vidimus-Consistency "";
-//		proxy_set_header Vidimus-Effect      "";
-//	}
-//	location = /vidimus-auth {
-//		internal;
-//		proxy_pass http://edge-auth;
-//		proxy_pass_request_body off;
-//		proxy_set_header Content-Length    "";
-//		proxy_set_header X-Original-URI    $request_uri;
-//		proxy_set_header X-Original-Method $request_method;
-//		proxy_set_header X-Forwarded-Host  $http_host;
-//		proxy_set_header X-Forwarded-Proto $scheme;
-//		proxy_set_header X-Forwarded-For   $remote_addr;
-//	}
-//
-// # Behind Caddy
-//
-// The first lines take away what a client says of itself.
-//
-//	route {
-//		request_header -Txn-Token
-//		request_header -Txn_Token
-//		request_header -Vidimus-*
-//		request_header -X-Original-*
-//		forward_auth edge-auth:7431 {
-//			uri /
-//			copy_headers Txn-Token Vidimus-Position Vidimus-Consistency Cookie
-//		}
-//		reverse_proxy service:8080
-//	}
-//
-// # Behind Traefik
-//
-// The address of the ForwardAuth middleware is that of [Edge.Auth], trustForwardHeader is false, and
-// authResponseHeaders are Txn-Token, Vidimus-Position, Vidimus-Consistency and Cookie, which Traefik takes away
-// when they are not in the answer. A headers middleware before it empties X-Original-URI and X-Original-Method.
+// docs/edge.md has what nginx, Caddy, Traefik and Envoy are to be told. All of them must show the edge the target as
+// the client sent it, take away what the client says in the fields of the edge and of the other proxies' questions, and
+// pass on to the service what the edge answers, and nothing else of that name.
 package edge

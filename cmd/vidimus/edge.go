@@ -46,6 +46,7 @@ type edgeCmd struct {
 	Host      []string      `sep:"none" placeholder:"NAME" help:"A name that requests may be for, with its port; without any, all."`
 	Proxy     []string      `name:"trusted-proxy" sep:"none" placeholder:"CIDR" help:"Who may say for whom it asks; may be repeated. With --auth, without it this machine."`
 	Origin    []string      `name:"trusted-origin" sep:"none" placeholder:"ORIGIN" help:"Another origin whose pages may change things; may be repeated."`
+	Notice    time.Duration `default:"0s" placeholder:"DURATION" help:"When interrupted, go on for so long while the status page answers 503, so that who spreads requests over edges sends no more."`
 	KeepHost  bool          `name:"keep-host" help:"Send the client's Host to the service, instead of the service's own."`
 
 	Legacy string `placeholder:"FILE" help:"JSON that says how users with cookies of Auth.js, next-auth, iron-session or jose are taken over; see docs/migration.md."`
@@ -179,7 +180,7 @@ func edgeFlag(field string) string {
 
 // config turns the flags into what an edge is opened with.
 func (c *edgeCmd) config() (edge.Config, error) {
-	config := edge.Config{Hosts: c.Host, TrustedOrigins: c.Origin, SignInURL: c.SignInURL}
+	config := edge.Config{Hosts: c.Host, TrustedOrigins: c.Origin, SignInURL: c.SignInURL, Notice: c.Notice}
 	var err error
 	if config.SignIn, err = limitOf(c.Limit); err != nil {
 		return config, err
@@ -187,6 +188,9 @@ func (c *edgeCmd) config() (edge.Config, error) {
 	rule := edge.Route{Upstream: c.Upstream, KeepHost: c.KeepHost, MaxStale: c.MaxStale}
 	if c.WhenStale == "read-only" {
 		rule.WhenStale = passport.ReadOnly
+	}
+	if c.Notice < 0 {
+		return config, usage("--notice", "%v is below 0; use 5s, or leave it out", c.Notice)
 	}
 	if c.MaxStale <= 0 {
 		return config, usage("--max-stale", "%v is no bound; use 2s", c.MaxStale)
