@@ -77,7 +77,7 @@ var plan = []room{
 	{path: "edge/legacy"},
 	{path: "edge/legacy/sessionlegacy", may: []string{"journal", "passport", "session", "edge/legacy"}},
 	{
-		path: "edge", may: []string{"passport", "passport/header", "heartbeat", "heartbeat/presence", "edge/legacy"},
+		path: "edge", may: []string{"passport", "passport/header", "heartbeat", "heartbeat/presence"},
 		outside: []string{"golang.org/x/time"},
 	},
 

@@ -199,6 +199,9 @@ func TestAnOlderCookieIsTakenOver(t *testing.T) {
 	old.down = true
 	s.call(t, "GET", "/account/", "", "Cookie: old=seal").want(t, 503)
 	s.call(t, "GET", "/public", "", "Cookie: old=seal").want(t, 200)
+	if got := s.call(t, "GET", "/.vidimus/status", "").want(t, 200); !strings.Contains(got.body, `"legacy":"down"`) {
+		t.Errorf("the status is %s", got.body)
+	}
 	old.keep, old.down = true, false
 	if got := s.call(t, "GET", "/public", "", "Cookie: old=x").echoed(t); got.Header.Get("Cookie") != "old=x" {
 		t.Errorf("a cookie that stays reaches the service as %q", got.Header.Get("Cookie"))
@@ -212,6 +215,8 @@ type importer struct {
 }
 
 func (i *importer) Knows(name string) bool { return name == "old" }
+
+func (i *importer) Status() any { return map[bool]string{true: "down"}[i.down] }
 
 func (i *importer) Import(_ context.Context, r *http.Request) (string, bool, error) {
 	c, err := r.Cookie("old")

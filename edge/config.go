@@ -148,7 +148,8 @@ type Limit struct {
 	Burst int
 }
 
-// Importer takes over what an older system keeps in cookies of its own. Goroutines share it.
+// Importer takes over what an older system keeps in cookies of its own; package edge/legacy has one. What its method
+// Status() any returns, if it has one, is part of the edge's status. Goroutines share it.
 type Importer interface {
 	// Knows reports whether a cookie of this name belongs to the older system.
 	Knows(name string) bool

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net/http"
 
-	"example.com/vidimus/edge/legacy"
 	"example.com/vidimus/heartbeat/presence"
 	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/passport"
@@ -83,8 +82,8 @@ func (e *Edge) describe(s *status) {
 	replays, bytes := e.replays.size()
 	s.AtHand, s.InFlight, s.Streams = new(e.mint.ready.size()), new(e.inFlight.Load()), new(e.streams.count())
 	s.Replays, s.ReplayByte = &replays, &bytes
-	if gate, ok := e.config.Legacy.(*legacy.Gate); ok {
-		s.Legacy = gate.Stats()
+	if importer, ok := e.config.Legacy.(interface{ Status() any }); ok {
+		s.Legacy = importer.Status()
 	}
 }
 
