@@ -5,7 +5,9 @@
 package edge_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -48,5 +50,21 @@ func TestRefusalsSayWhatWouldBeRight(t *testing.T) {
 		if !strings.Contains(got.Detail, c.detail) || !strings.Contains(got.Remedy, c.remedy) {
 			t.Errorf("%s: %s says too little", code, v.Body)
 		}
+	}
+}
+
+func TestTheLogSaysWhereACookieMayBeDeleted(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := open(t, func(w http.ResponseWriter, _ *http.Request) { edge.ClearHandle(w) }, func(c *edge.Config) {
+		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	s.call(t, "GET", "/sign-in", "").want(t, 200)
+	if log.Len() > 0 {
+		t.Errorf("where it may, the log says %s", &log)
+	}
+	s.call(t, "GET", "/sign-out", "").want(t, 200)
+	if got := log.String(); !strings.Contains(got, "--sign-in") || !strings.Contains(got, "path=/sign-out") {
+		t.Errorf("the log says %q, want the path and the flag", got)
 	}
 }

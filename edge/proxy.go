@@ -126,7 +126,8 @@ func (e *Edge) modify(res *http.Response) error {
 	if v.route.SignIn {
 		v.takeHandle(h)
 	} else if _, found := dropCookies(h, isOurs); found {
-		e.warn("a service set the session's cookie on a route that is not SignIn", "route", v.route.Path)
+		e.warn("the session's cookie was taken off an answer: only a path that is SignIn (--sign-in) sets or deletes it",
+			"path", v.path, "route", v.route.Path)
 	}
 	above := v.answerPosition(h)
 	said, decided, err := header.GetStaleness(h)
