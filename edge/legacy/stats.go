@@ -21,7 +21,8 @@ const maxAttributes = 64
 type Stats struct {
 	Mode  Mode      `json:"mode"`
 	Since time.Time `json:"since"`
-	// Imported counts sign-ins that were answered with a handle, the same one again included.
+	// Imported counts requests that were let in by a cookie, repeated ones too: a browser sends its cookie until it has
+	// the handle, and a client that drops the handle sends it always.
 	Imported uint64 `json:"imported"`
 	// Failed counts cookies for which the journal had no answer.
 	Failed uint64 `json:"failed"`
