@@ -19,6 +19,7 @@ import (
 
 	"example.com/vidimus/cell"
 	"example.com/vidimus/examples/boxoffice/internal/answer"
+	"example.com/vidimus/examples/boxoffice/internal/follower"
 	"example.com/vidimus/examples/boxoffice/internal/pages"
 	"example.com/vidimus/examples/boxoffice/internal/seat"
 	"example.com/vidimus/heartbeat"
@@ -87,26 +88,25 @@ func (p *Page) Name() string { return "live" }
 
 // Serve follows the journal, from a little before its end, until ctx ends.
 func (p *Page) Serve(ctx context.Context, c *cell.Cell) error {
-	head, err := c.Log().Head(ctx)
-	if err != nil {
-		return err
+	f := follower.Follower{
+		Log: c.Log(),
+		Begin: func(ctx context.Context) (journal.Checkpoint, error) {
+			head, err := c.Log().Head(ctx)
+			p.forget()
+			return journal.Checkpoint{Position: max(0, head.Position-eventsMax)}, err
+		},
+		Take: func(f *journal.Frame) error {
+			p.take(f.Events)
+			return nil
+		},
 	}
-	from := journal.Checkpoint{Position: max(0, head.Position-eventsMax)}
-	for {
-		for frame, err := range c.Log().Follow(ctx, journal.FollowOptions{From: from}) {
-			switch {
-			case ctx.Err() != nil:
-				return nil
-			case errors.Is(err, journal.ErrUnavailable):
-				_ = clock.Sleep(ctx, time.Second) // ends early with ctx; then it follows again
-			case err != nil:
-				return err
-			default:
-				p.take(frame.Events)
-				from = frame.Checkpoint
-			}
-		}
-	}
+	return f.Run(ctx)
+}
+
+func (p *Page) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.events = nil
 }
 
 func (p *Page) take(events []journal.Event) {

@@ -6,14 +6,13 @@ package seats
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 	"time"
 
 	"example.com/vidimus/entity"
+	"example.com/vidimus/examples/boxoffice/internal/follower"
 	"example.com/vidimus/examples/boxoffice/internal/seat"
-	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/passport"
 )
@@ -53,25 +52,20 @@ func newBoard(k kinds) *board {
 
 // run follows the journal until ctx ends.
 func (b *board) run(ctx context.Context, log *journal.Log) error {
-	var from journal.Checkpoint
-	filter := journal.Filter{{Category: seatCategory}, {Category: walletCategory}}
-	for {
-		for frame, err := range log.Follow(ctx, journal.FollowOptions{From: from, Filter: filter}) {
-			switch {
-			case ctx.Err() != nil:
-				return nil
-			case errors.Is(err, journal.ErrUnavailable):
-				_ = clock.Sleep(ctx, time.Second) // ends early with ctx; then it follows again
-			case err != nil:
-				return err
-			default:
-				if err := b.apply(&frame); err != nil {
-					return err
-				}
-				from = frame.Checkpoint
-			}
-		}
+	f := follower.Follower{
+		Log: log, Filter: journal.Filter{{Category: seatCategory}, {Category: walletCategory}}, Begin: b.begin, Take: b.apply,
 	}
+	return f.Run(ctx)
+}
+
+// begin forgets everything and has the journal followed from its beginning.
+func (b *board) begin(context.Context) (journal.Checkpoint, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.mu.seats)
+	clear(b.mu.wallets)
+	b.mu.through, b.mu.ready = passport.Mark{}, false
+	return journal.Checkpoint{}, nil
 }
 
 // apply takes in a frame.
