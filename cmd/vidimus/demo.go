@@ -181,8 +181,8 @@ func (c *demoLostUpdatesCmd) draw(results []lostupdates.Result) error {
 	for i, n := range c.Tabs {
 		tabs[i] = strconv.Itoa(n)
 	}
-	const form = "vidimus demo lost-updates --clicks %d --tabs %s --seed %d"
-	command := fmt.Sprintf(form, c.Clicks, strings.Join(tabs, ","), c.Seed)
+	const form = "vidimus demo lost-updates --clicks %d --tabs %s --logouts %d --seed %d"
+	command := fmt.Sprintf(form, c.Clicks, strings.Join(tabs, ","), c.Logouts, c.Seed)
 	for _, picture := range []struct {
 		file  string
 		write func(io.Writer, []lostupdates.Result, string) error
