@@ -35,7 +35,8 @@ func (s *Sessions) Change(ctx context.Context, id string, c Change) (Session, er
 	if c, err = s.validChange(c, s.cfg.Public.Session); err != nil {
 		return Session{}, err
 	}
-	return s.do(ctx, id, changeNow{c, s.lives.Stream(id)}, c.ID, func(after *life) error {
+	o := &entity.Options{ID: c.ID, Expect: &c.Expect}
+	return s.do(ctx, id, changeNow{c}, o, func(after *life) error {
 		return s.fits("Change.Set", full(), after.State)
 	})
 }
@@ -66,16 +67,15 @@ func (s *Sessions) validChange(c Change, declared map[string]Attribute) (_ Chang
 // do carries out a command on a session that lives, and goes on living until the command is written. Fits looks at what
 // it leads to.
 func (s *Sessions) do(
-	ctx context.Context, id string, command any, name journal.ID, fits func(*life) error,
+	ctx context.Context, id string, command any, o *entity.Options, fits func(*life) error,
 ) (Session, error) {
 	l, err := s.look(ctx, id)
 	if err != nil {
 		return Session{}, err
 	}
-	o := &entity.Options{ID: name}
 	res, err := s.lives.DoAlso(ctx, s.cell, id, command, o,
 		func(ctx context.Context, before, after life, _ []any) (journal.Unit, error) {
-			l.life = entity.Snapshot[life]{State: before, Version: before.version}
+			l.life = entity.Snapshot[life]{State: before}
 			if err := s.around(ctx, &l); err != nil {
 				return journal.Unit{}, err
 			}
@@ -84,6 +84,12 @@ func (s *Sessions) do(
 			}
 			return l.unchanged(), fits(&after)
 		})
+	if errors.Is(err, journal.ErrConflict) {
+		// The end moves the version as well, and is what the caller has to know.
+		if now, err := s.look(ctx, id); err == nil && now.end(clock.Now()) != nil {
+			return Session{}, ErrEnded
+		}
+	}
 	if err != nil {
 		return Session{}, err
 	}
@@ -115,7 +121,8 @@ func (s *Sessions) StepUp(ctx context.Context, id string, u StepUp) (Started, er
 	if u.Expect < journal.Exists {
 		return Started{}, &journal.InvalidError{Field: "StepUp.Expect", Problem: "is no version: give journal.Any for any"}
 	}
-	of, err := s.do(ctx, id, stepNow{u, now, s.lives.Stream(id)}, u.ID, func(after *life) error {
+	o := &entity.Options{ID: u.ID, Expect: &u.Expect}
+	of, err := s.do(ctx, id, stepNow{u, now}, o, func(after *life) error {
 		if err := validMethods("StepUp.", after.ACR, after.AMR); err != nil {
 			return err
 		}
@@ -180,7 +187,7 @@ func (s *Sessions) Rotate(ctx context.Context, handle string) (Started, error) {
 		return Started{}, err
 	}
 	command := rotate{generation, moment()}
-	of, err := s.do(ctx, sid, command, journal.ID{}, func(*life) error { return nil })
+	of, err := s.do(ctx, sid, command, &entity.Options{}, func(*life) error { return nil })
 	switch {
 	case errors.Is(err, errOldHandle):
 		return Started{}, s.refuse(ctx, sid, generation)
@@ -227,8 +234,8 @@ func (s *Sessions) ChangeSubject(ctx context.Context, tenant, subject string, c 
 		return Subject{}, err
 	}
 	key := passport.SubjectKey(tenant, subject)
-	o := &entity.Options{ID: c.ID}
-	res, err := s.persons.DoAlso(ctx, s.cell, key, changeNow{c, s.persons.Stream(key)}, o,
+	o := &entity.Options{ID: c.ID, Expect: &c.Expect}
+	res, err := s.persons.DoAlso(ctx, s.cell, key, changeNow{c}, o,
 		func(ctx context.Context, _, after person, _ []any) (journal.Unit, error) {
 			if err := s.fits("Change.Set", after.State, full()); err != nil || c.Via == "" {
 				return journal.Unit{}, err

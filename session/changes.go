@@ -12,8 +12,9 @@ import (
 )
 
 // Changes says what an event of the journal does to passports that were minted before it. It is what heartbeat/feed is
-// opened with. A session that began, whose handle was rotated, or for which an old handle was refused, is told of to
-// nobody: passports say the same as before. Idle, expired and ended sessions are over, so they count as revoked.
+// opened with. A session that began, whose handle was rotated, for which an old handle was refused, or whose state
+// was carried on, is told of to nobody: passports say the same as before. Idle, expired and ended sessions are over, so
+// they count as revoked.
 func Changes(e *journal.Event) []heartbeat.Change {
 	scope, effect := change(e.Type)
 	if scope == "" {

@@ -6,6 +6,7 @@ package session
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"testing"
 	"time"
@@ -53,6 +54,7 @@ func TestStoredEventsAreReadForEver(t *testing.T) {
 		},
 		`{"by":"ops","reason":"lost","at":"2026-11-21T14:30:00.123456Z"}`: subjectRevoked{"ops", "lost", at},
 	}
+	maps.Copy(stored, storedCarried(at, attributes))
 	if want := len(sessionEvents()) + len(subjectEvents()); len(stored) != want {
 		t.Errorf("%d types of events are here, %d are declared", len(stored), want)
 	}
@@ -66,6 +68,36 @@ func TestStoredEventsAreReadForEver(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got, value) {
 			t.Errorf("%s is read as %+v, %v; it was %+v", text, got, err, value)
 		}
+	}
+}
+
+// storedCarried returns the events that carry states.
+func storedCarried(at time.Time, attributes State) map[string]schema.Event {
+	return map[string]schema.Event{
+		`{"tenant":"acme","subject":"ada","device":{"name":"Firefox"},"acr":"2","amr":["pwd"],` +
+			`"auth_time":"2026-11-21T14:30:00.123456Z","scopes":["read"],"state":{"tab":1},` +
+			`"started":"2026-11-21T14:30:00.123456Z","idle_ms":1800000,"expires":"2026-11-21T14:30:00.123456Z",` +
+			`"floors":{"subject":1,"tenant":2,"all":3},"generation":2,"rotated":"2026-11-21T14:30:00.123456Z",` +
+			`"before":{"acr":"1","amr":[],"auth_time":"2026-11-21T14:30:00.123456Z","scopes":["read"],"generation":1},` +
+			`"refusals":3,"refused_at":"2026-11-21T14:30:00.123456Z",` +
+			`"ended":{"why":"revoked","by":"ops","reason":"lost","at":"2026-11-21T14:30:00.123456Z"}}`: carried{
+			"acme", "ada",
+			Device{Name: "Firefox"},
+			"2",
+			[]string{"pwd"},
+			at,
+			[]string{"read"},
+			attributes, at, 1800000, at,
+			floors{1, 2, 3},
+			2, at,
+			&carriedBefore{"1", []string{}, at, []string{"read"}, 1},
+			3, at,
+			&ended{Withdrawn, "ops", "lost", at},
+		},
+		`{"state":{},"count":7,"revoked":6,"end":{"by":"ops","reason":"lost",` +
+			`"at":"2026-11-21T14:30:00.123456Z"}}`: subjectCarried{
+			State{}, 7, 6, &subjectRevoked{"ops", "lost", at},
+		},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"example.com/vidimus/journal"
 	"example.com/vidimus/journal/schema"
+	"example.com/vidimus/passport"
 )
 
 // Categories of streams. A session's stream is its id behind the category; a subject's is [passport.SubjectKey], so no
@@ -25,6 +26,14 @@ const (
 	tokenPrefix                = revokeCategory + "-token/"
 )
 
+// Stream returns the stream of a session.
+func Stream(id string) journal.Stream { return journal.Stream(sessionCategory + "-" + id) }
+
+// SubjectStream returns the stream of a subject.
+func SubjectStream(tenant, subject string) journal.Stream {
+	return journal.Stream(subjectCategory + "-" + passport.SubjectKey(tenant, subject))
+}
+
 // Types of events that end things, beside those of the entities.
 const (
 	typeTenantRevoked = "tenant.revoked"
@@ -38,7 +47,7 @@ const (
 // floors are how often the subject, its tenant and everybody had been revoked, or changed, when a session began: a
 // session does not live on once there was another revocation.
 type floors struct {
-	Subject journal.Version `json:"subject"` // the version of the subject
+	Subject count           `json:"subject"`
 	Tenant  journal.Version `json:"tenant"`
 	All     journal.Version `json:"all"`
 }
@@ -95,6 +104,36 @@ type (
 		Reason string    `json:"reason,omitempty"`
 		At     time.Time `json:"at"`
 	}
+	// carried holds a whole session, so that nobody has to read what came before. It tells an empty list or object from
+	// none, as a session does.
+	carried struct {
+		Tenant     string         `json:"tenant,omitempty"`
+		Subject    string         `json:"subject"`
+		Device     Device         `json:"device,omitzero"`
+		ACR        string         `json:"acr,omitempty"`
+		AMR        []string       `json:"amr,omitzero"`
+		AuthTime   time.Time      `json:"auth_time"`
+		Scopes     []string       `json:"scopes,omitzero"`
+		State      State          `json:"state,omitzero"`
+		Started    time.Time      `json:"started"`
+		IdleMS     int64          `json:"idle_ms"`
+		Expires    time.Time      `json:"expires"`
+		Floors     floors         `json:"floors"`
+		Generation int64          `json:"generation"`
+		Rotated    time.Time      `json:"rotated"`
+		Before     *carriedBefore `json:"before,omitempty"`
+		Refusals   int            `json:"refusals,omitempty"`
+		RefusedAt  time.Time      `json:"refused_at,omitzero"`
+		Ended      *ended         `json:"ended,omitempty"`
+	}
+	// carriedBefore is what the last step-up changed.
+	carriedBefore struct {
+		ACR        string    `json:"acr,omitempty"`
+		AMR        []string  `json:"amr,omitzero"`
+		AuthTime   time.Time `json:"auth_time"`
+		Scopes     []string  `json:"scopes,omitzero"`
+		Generation int64     `json:"generation"`
+	}
 )
 
 func (started) EventType() string   { return "session.started" }
@@ -105,6 +144,7 @@ func (refused) EventType() string   { return "session.refused" }
 func (wentIdle) EventType() string  { return "session.idle" }
 func (expired) EventType() string   { return "session.expired" }
 func (ended) EventType() string     { return "session.ended" }
+func (carried) EventType() string   { return "session.carried" }
 
 // Events of a subject.
 type (
@@ -119,10 +159,18 @@ type (
 		Reason string    `json:"reason,omitempty"`
 		At     time.Time `json:"at"`
 	}
+	// subjectCarried holds a whole subject.
+	subjectCarried struct {
+		State   State           `json:"state,omitzero"`
+		Count   count           `json:"count"`
+		Revoked count           `json:"revoked,omitempty"`
+		End     *subjectRevoked `json:"end,omitempty"` // the last revocation
+	}
 )
 
 func (subjectChanged) EventType() string { return "subject.changed" }
 func (subjectRevoked) EventType() string { return "subject.revoked" }
+func (subjectCarried) EventType() string { return "subject.carried" }
 
 // revocation is the data of the events that revoke more than one subject, or less.
 type revocation struct {
@@ -146,9 +194,10 @@ func sessionEvents() []schema.Declaration {
 		{Event: wentIdle{}},
 		{Event: expired{}},
 		{Event: ended{}},
+		{Event: carried{}},
 	}
 }
 
 func subjectEvents() []schema.Declaration {
-	return []schema.Declaration{{Event: subjectChanged{}}, {Event: subjectRevoked{}}}
+	return []schema.Declaration{{Event: subjectChanged{}}, {Event: subjectRevoked{}}, {Event: subjectCarried{}}}
 }

@@ -20,7 +20,6 @@ import (
 type life struct {
 	Session
 	before    *before // what the last step-up changed; nil when the handle was replaced otherwise since
-	version   journal.Version
 	floors    floors
 	refusals  int
 	refusedAt time.Time
@@ -37,15 +36,11 @@ type before struct {
 
 // Commands. Now is the clock of the node that decides.
 type (
-	changeNow struct {
-		Change
-		stream journal.Stream // for the error
-	}
-	begin   struct{ event started }
-	stepNow struct {
+	changeNow struct{ Change }
+	begin     struct{ event started }
+	stepNow   struct {
 		StepUp
-		now    time.Time
-		stream journal.Stream
+		now time.Time
 	}
 	rotate struct {
 		generation int64
@@ -94,15 +89,12 @@ func (l life) Decide(command any) ([]any, error) {
 	case finish:
 		return []any{c.event}, nil
 	case changeNow:
-		set, unset, err := c.difference(l.version, l.State)
+		set, unset := c.difference(l.State)
 		if len(set)+len(unset) == 0 {
-			return nil, err
+			return nil, nil
 		}
 		return []any{changed{set, unset, c.By}}, nil
 	case stepNow:
-		if !c.Expect.Holds(l.version) {
-			return nil, &journal.ConflictError{Name: string(c.stream), Expect: c.Expect, Actual: l.version}
-		}
 		return []any{steppedUp{
 			cmp.Or(c.ACR, l.ACR), union(l.AMR, c.AMR), c.AuthTime, c.Scopes, l.Generation + 1, c.now, c.By,
 		}}, nil
@@ -162,7 +154,6 @@ func (l life) asBefore() life {
 
 // Evolve returns the state after an event.
 func (l life) Evolve(event any) life {
-	l.version++
 	switch e := event.(type) {
 	case started:
 		l.Session = Session{
@@ -190,6 +181,43 @@ func (l life) Evolve(event any) life {
 		l.Ended = &Ended{At: e.At, Why: TooOld}
 	case ended:
 		l.Ended = &Ended{e.At, e.Why, e.By, e.Reason}
+	case carried:
+		l = e.life()
+	}
+	return l
+}
+
+// Carry returns the event that carries the session.
+func (l life) Carry() any {
+	e := carried{
+		Tenant: l.Tenant, Subject: l.Subject, Device: l.Device, ACR: l.ACR, AMR: l.AMR, AuthTime: l.AuthTime,
+		Scopes: l.Scopes, State: l.State, Started: l.Started, IdleMS: l.Idle.Milliseconds(), Expires: l.Expires,
+		Floors: l.floors, Generation: l.Generation, Rotated: l.Rotated, Refusals: l.refusals, RefusedAt: l.refusedAt,
+	}
+	if b := l.before; b != nil {
+		e.Before = &carriedBefore{b.acr, b.amr, b.authTime, b.scopes, b.generation}
+	}
+	if over := l.Ended; over != nil {
+		e.Ended = &ended{over.Why, over.By, over.Reason, over.At}
+	}
+	return e
+}
+
+// life returns the session that the event carries.
+func (e carried) life() life {
+	l := life{
+		Session: Session{
+			Tenant: e.Tenant, Subject: e.Subject, Device: e.Device, ACR: e.ACR, AMR: e.AMR, AuthTime: e.AuthTime,
+			Scopes: e.Scopes, State: e.State, Started: e.Started, Idle: time.Duration(e.IdleMS) * time.Millisecond,
+			Expires: e.Expires, Generation: e.Generation, Rotated: e.Rotated,
+		},
+		floors: e.Floors, refusals: e.Refusals, refusedAt: e.RefusedAt,
+	}
+	if b := e.Before; b != nil {
+		l.before = &before{b.ACR, b.AMR, b.AuthTime, b.Scopes, b.Generation}
+	}
+	if over := e.Ended; over != nil {
+		l.Ended = &Ended{over.At, over.Why, over.By, over.Reason}
 	}
 	return l
 }
@@ -218,11 +246,8 @@ func merged(s, set State, unset []string) State {
 	return all
 }
 
-// difference returns what a change changes, or a journal.ConflictError.
-func (c *changeNow) difference(at journal.Version, s State) (set State, unset []string, err error) {
-	if !c.Expect.Holds(at) {
-		return nil, nil, &journal.ConflictError{Name: string(c.stream), Expect: c.Expect, Actual: at}
-	}
+// difference returns what a change changes.
+func (c *changeNow) difference(s State) (set State, unset []string) {
 	set = State{}
 	for name, value := range c.Set {
 		if string(s[name]) != string(value) {
@@ -230,17 +255,21 @@ func (c *changeNow) difference(at journal.Version, s State) (set State, unset []
 		}
 	}
 	unset = slices.DeleteFunc(slices.Clone(c.Unset), func(name string) bool { return s[name] == nil })
-	return set, unset, nil
+	return set, unset
 }
 
 // person is the state of a subject's entity.
 type person struct {
-	State   State
-	version journal.Version
-	// revoked is the version of the last revocation, and end what it says to the sessions begun before.
-	revoked journal.Version
+	State State
+	count count
+	// revoked is the count at the last revocation, and end what it says to the sessions begun before.
+	revoked count
 	end     Ended
 }
+
+// count is how many events a subject has had, without those that carry its state. It is the version of its stream as
+// long as there are none of these.
+type count int64
 
 // revokeNow is the command that revokes a subject; the other one is changeNow.
 type revokeNow struct{ event subjectRevoked }
@@ -251,9 +280,9 @@ func (p person) Decide(command any) ([]any, error) {
 	case revokeNow:
 		return []any{c.event}, nil
 	case changeNow:
-		set, unset, err := c.difference(p.version, p.State)
+		set, unset := c.difference(p.State)
 		if len(set)+len(unset) == 0 {
-			return nil, err
+			return nil, nil
 		}
 		return []any{subjectChanged{set, unset, c.Via, c.By}}, nil
 	}
@@ -262,13 +291,34 @@ func (p person) Decide(command any) ([]any, error) {
 
 // Evolve returns the state after an event.
 func (p person) Evolve(event any) person {
-	p.version++
+	if e, ok := event.(subjectCarried); ok {
+		return e.person()
+	}
+	p.count++
 	switch e := event.(type) {
 	case subjectChanged:
 		p.State = merged(p.State, e.Set, e.Unset)
 	case subjectRevoked:
-		p.revoked = p.version
+		p.revoked = p.count
 		p.end = Ended{e.At, Withdrawn, e.By, e.Reason}
+	}
+	return p
+}
+
+// Carry returns the event that carries the subject.
+func (p person) Carry() any {
+	e := subjectCarried{State: p.State, Count: p.count}
+	if p.revoked > 0 {
+		e.Revoked, e.End = p.revoked, &subjectRevoked{p.end.By, p.end.Reason, p.end.At}
+	}
+	return e
+}
+
+// person returns the subject that the event carries.
+func (e subjectCarried) person() person {
+	p := person{State: e.State, count: e.Count, revoked: e.Revoked}
+	if over := e.End; over != nil {
+		p.end = Ended{over.At, Withdrawn, over.By, over.Reason}
 	}
 	return p
 }

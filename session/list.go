@@ -79,7 +79,8 @@ func (s *Sessions) Live(ctx context.Context) iter.Seq2[LiveSession, error] {
 }
 
 // History yields everything that happened to a session, from its start to its end, with the old handles that were
-// refused. There is nothing of a session that never was. The last pair has an error if there was one.
+// refused. Events that only carry the state on are left out, so there are gaps between the versions. There is nothing
+// of a session that never was. The last pair has an error if there was one.
 func (s *Sessions) History(ctx context.Context, id string) iter.Seq2[Entry, error] {
 	return s.history(ctx, s.lives.Stream(id))
 }
@@ -119,6 +120,9 @@ func (s *Sessions) history(ctx context.Context, stream journal.Stream) iter.Seq2
 			if err != nil {
 				yield(Entry{}, err)
 				return
+			}
+			if e.Type == (carried{}).EventType() || e.Type == (subjectCarried{}).EventType() {
+				continue // nothing happened
 			}
 			var who struct {
 				By string `json:"by"`

@@ -249,7 +249,7 @@ func (l *look) at(v entity.Snapshot[life]) Session {
 // since the look: so nothing is written for a session that was revoked a moment before.
 func (l *look) unchanged() journal.Unit {
 	of := &l.life.State
-	subject := journal.Stream(subjectCategory + "-" + passport.SubjectKey(of.Tenant, of.Subject))
+	subject := SubjectStream(of.Tenant, of.Subject)
 	return journal.Unit{
 		Appends: []journal.Append{{Stream: subject, Expect: journal.Exactly(l.person.Version)}},
 		Records: []journal.RecordWrite{l.wide.check()},

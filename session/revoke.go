@@ -123,8 +123,8 @@ func (s *Sessions) revokeSubject(ctx context.Context, t Target, e subjectRevoked
 	return res.Position, nil
 }
 
-// endAll ends the sessions of a subject that began before a version of it.
-func (s *Sessions) endAll(ctx context.Context, key string, event ended, before journal.Version) error {
+// endAll ends the sessions of a subject that began before it had so many events.
+func (s *Sessions) endAll(ctx context.Context, key string, event ended, before count) error {
 	all, err := s.taken(ctx, key)
 	if err != nil {
 		return err

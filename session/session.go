@@ -2,7 +2,7 @@
 
 // Package session keeps sessions: who signed in, with what state, until when; and mints the passports that say so.
 //
-// A session is an entity of the journal with a short stream of its own, and so is a subject: the person or machine that
+// A session is an entity of the journal with a stream of its own, and so is a subject: the person or machine that
 // signed in, whose state all its sessions share. Every change is an event with a version, so nothing is lost and
 // nothing is undone by a slower request: what has ended stays ended.
 package session

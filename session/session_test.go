@@ -21,6 +21,41 @@ import (
 	"example.com/vidimus/session"
 )
 
+func TestACommandOnAnotherVersionIsRefused(t *testing.T) {
+	t.Parallel()
+	ctx, h := context.Background(), open(t, mem.Open(), nil)
+	st := h.start(t)
+	for name, do := range map[string]func(journal.Expect) error{
+		"change": func(e journal.Expect) error {
+			_, err := h.Change(ctx, st.ID, session.Change{Expect: e, Set: state("tab", "1")})
+			return err
+		},
+		"step-up": func(e journal.Expect) error {
+			_, err := h.StepUp(ctx, st.ID, session.StepUp{Expect: e, ACR: "2"})
+			return err
+		},
+		"change of the subject": func(e journal.Expect) error {
+			_, err := h.ChangeSubject(ctx, "acme", "ada", session.Change{Expect: e, Set: state("limit", "1")})
+			return err
+		},
+	} {
+		var conflict *journal.ConflictError
+		if err := do(77); !errors.As(err, &conflict) || conflict.Expect != 77 || conflict.Actual > 7 {
+			t.Errorf("%s at version 77: %v, want a conflict that says the version", name, err)
+		}
+		if err := do(journal.Any); err != nil {
+			t.Errorf("%s at any version: %v", name, err)
+		}
+	}
+	if _, err := h.End(ctx, st.ID, session.Ended{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := h.Change(ctx, st.ID, session.Change{Expect: 1, Set: state("tab", "2")})
+	if !errors.Is(err, session.ErrEnded) {
+		t.Errorf("a session that ended, at another version: %v, want ErrEnded", err)
+	}
+}
+
 func TestTheLifeOfASession(t *testing.T) {
 	t.Parallel()
 	for name, openLog := range logs() {

@@ -42,6 +42,9 @@ func (s *Sessions) Start(ctx context.Context, st Start) (Started, error) {
 	sid := newSID(&st)
 	for try := 1; ; try++ {
 		res, err := s.startOnce(ctx, sid, &st)
+		if errors.Is(err, errUsed) && st.ID != (journal.ID{}) {
+			res.Snapshot, err = s.begun(ctx, sid)
+		}
 		if err == nil {
 			l := look{sid: sid, sessions: s}
 			return s.withHandle(l.at(res.Snapshot)), nil
@@ -126,6 +129,22 @@ func idText(id [16]byte) string {
 	return text
 }
 
+// begun returns a session as it was begun. Its id follows from that of the command and from whose it is, so a session
+// that is there was begun by the same command, also when that is too long ago for the command to be found.
+func (s *Sessions) begun(ctx context.Context, sid string) (v entity.Snapshot[life], err error) {
+	for e, err := range s.log.ReadStream(ctx, s.lives.Stream(sid), &journal.StreamOptions{Limit: 1}) {
+		if err != nil {
+			return v, err
+		}
+		first, err := s.lives.Types().Decode(&e)
+		if err != nil {
+			return v, errors.Join(entity.ErrHistory, err)
+		}
+		v = entity.Snapshot[life]{State: v.State.Evolve(first), Version: e.Version, Position: e.Position}
+	}
+	return v, nil
+}
+
 func (s *Sessions) withHandle(of Session) Started {
 	return Started{of, s.cfg.Keys.Handle(s.cell.Name(), of.ID, of.Generation)}
 }
@@ -138,7 +157,7 @@ func (s *Sessions) startOnce(ctx context.Context, sid string, st *Start) (entity
 		return entity.Result[life]{}, err
 	}
 	now := moment()
-	at := floors{p.Version, w.tenant.version, w.all.version}
+	at := floors{p.State.count, w.tenant.version, w.all.version}
 	e := started{
 		Tenant: st.Tenant, Subject: st.Subject, Device: st.Device, ACR: st.ACR, AMR: st.AMR, AuthTime: st.AuthTime,
 		Scopes: st.Scopes, State: st.State, IdleMS: st.Idle.Milliseconds(), Expires: now.Add(st.Absolute), At: now,
