@@ -99,7 +99,8 @@ func (e *Edge) about(r *http.Request) (*http.Request, bool, *refusal) {
 	switch {
 	case r.Header[other.target] != nil || r.Header[other.method] != nil:
 		return nil, byNginx, refuse(http.StatusForbidden, "two_requests",
-			"both %s and %s are there: have the proxy clear one", mine.target, other.target)
+			"both %s and %s are there, and one is the client's: have the proxy clear what it does not set",
+			mine.target, other.target)
 	case len(target) != 1 || len(method) != 1 || method[0] == "":
 		return nil, byNginx, refuse(http.StatusForbidden, "no_request",
 			"have the proxy send %s and %s, once each", mine.target, mine.method)

@@ -87,6 +87,9 @@ func TestQuestionsThatAClientHasAHandInAreRefused(t *testing.T) {
 			if got.status < 400 || got.header[header.TxnToken] != nil {
 				t.Errorf("got %d %v", got.status, got.header)
 			}
+			if name == "both families" && !strings.Contains(got.body, "one is the client's: have the proxy clear") {
+				t.Errorf("the operator is told %s", got.body)
+			}
 		})
 	}
 }
