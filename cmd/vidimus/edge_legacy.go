@@ -87,19 +87,14 @@ func (f *legacyFile) reader(getenv func(string) string, tell *seldom) (*legacy.R
 		return id, err
 	}
 	r, err := legacy.NewReader(config)
-	if err != nil {
-		return nil, errors.New(inFile(err.Error()))
+	if bad, ok := errors.AsType[*legacy.InvalidError](err); ok {
+		return nil, fmt.Errorf("%s %s", inFile(bad.Field), bad.Problem)
 	}
-	return r, nil
+	return r, err
 }
 
-// inFile puts what a reader says of its configuration in the words of the file.
-func inFile(problem string) string {
-	return strings.NewReplacer(
-		"Cookies[", "cookies[", "]: Keys[", "].keys[", "]: Secret: ", "] ", "]: ID: ", "].id ",
-		"].Name: ", "].name ", "]: Name, Domain, Path: ", "]: name, domain or path: ",
-	).Replace(problem)
-}
+// inFile is the name in the file of a reader's field. A key stands for its secret there.
+func inFile(field string) string { return strings.TrimSuffix(strings.ToLower(field), ".secret") }
 
 // warn says which keys others can read.
 func (f *legacyFile) warn(ctx context.Context, logger *slog.Logger) {

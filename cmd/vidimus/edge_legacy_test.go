@@ -142,7 +142,7 @@ func TestBadFilesAreRefusedByFieldAndRemedy(t *testing.T) {
 		"a cookie that is none":   {`{"stage": "shadow", "cookies": ["shop"]}`, "cookies[0] is no object"},
 		"no name":                 {`{"stage": "shadow", "cookies": [{}]}`, "cookies[0].name is missing"},
 		"a name that is none": {
-			`{"stage": "refuse", "cookies": [{"name": "a b", "format": "authjs"}]}`, "cookies[0]: name, domain or path: ",
+			`{"stage": "refuse", "cookies": [{"name": "a b", "format": "authjs"}]}`, "cookies[0].name is none",
 		},
 		"no subject": {
 			`{"stage": "import", "cookies": [{"name": "a", "format": "authjs", "keys": [{"env": "KEY"}]}]}`,

@@ -5,6 +5,7 @@
 package legacy
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -98,19 +99,19 @@ func TestConfigurationsAreChecked(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		{"no cookie", Config{}, "Cookies: 0 given: name 1 to 4"},
-		{"five cookies", Config{Cookies: make([]Cookie, 5)}, "Cookies: 5 given"},
-		{"negative skew", Config{Cookies: []Cookie{good}, Skew: -1}, "Skew: "},
-		{"one name twice", Config{Cookies: []Cookie{good, good}}, `Cookies[1].Name: "session" is named twice`},
-		{"no name", with(func(c *Cookie) { c.Name = "" }), "Cookies[0]: Name"},
-		{"a name with a space", with(func(c *Cookie) { c.Name = "a b" }), "Cookies[0]: Name"},
-		{"a path that is none", with(func(c *Cookie) { c.Path = ";" }), "Cookies[0]: Name, Domain, Path"},
-		{"a format nobody knows", with(func(c *Cookie) { c.Format = "jws" }), `Format: "jws" is unknown: use one of`},
-		{"no key", with(func(c *Cookie) { c.Keys = nil }), "Keys: 0 given: name 1 to 4"},
-		{"five keys", with(func(c *Cookie) { c.Keys = five(good.Keys[0]) }), "Keys: 5 given"},
-		{"negative life", with(func(c *Cookie) { c.Life = -time.Second }), "Life: "},
-		{"an empty secret", with(func(c *Cookie) { c.Format, c.Keys = AuthJS, []Key{{}} }), "Keys[0]: Secret: is empty"},
-		{"a jose key of 31 bytes", with(func(c *Cookie) { c.Keys = []Key{{Secret: make([]byte, 31)}} }), "has 31 bytes"},
+		{"no cookie", Config{}, "legacy: Cookies has 0: name 1 to 4"},
+		{"five cookies", Config{Cookies: make([]Cookie, 5)}, "Cookies has 5"},
+		{"negative skew", Config{Cookies: []Cookie{good}, Skew: -1}, "Skew is -1ns"},
+		{"one name twice", Config{Cookies: []Cookie{good, good}}, `Cookies[1].Name "session" is named twice`},
+		{"no name", with(func(c *Cookie) { c.Name = "" }), "Cookies[0].Name is none"},
+		{"a name with a space", with(func(c *Cookie) { c.Name = "a b" }), "Cookies[0].Name is none"},
+		{"a path that is none", with(func(c *Cookie) { c.Path = ";" }), "Cookies[0].Path is none"},
+		{"a format nobody knows", with(func(c *Cookie) { c.Format = "jws" }), `Cookies[0].Format "jws" is unknown: use one of`},
+		{"no key", with(func(c *Cookie) { c.Keys = nil }), "Cookies[0].Keys has 0: name 1 to 4"},
+		{"five keys", with(func(c *Cookie) { c.Keys = five(good.Keys[0]) }), "Cookies[0].Keys has 5"},
+		{"negative life", with(func(c *Cookie) { c.Life = -time.Second }), "Cookies[0].Life is -1s"},
+		{"an empty secret", with(func(c *Cookie) { c.Format, c.Keys = AuthJS, []Key{{}} }), "Cookies[0].Keys[0].Secret is empty"},
+		{"a jose key of 31 bytes", with(func(c *Cookie) { c.Keys = []Key{{Secret: make([]byte, 31)}} }), "Cookies[0].Keys[0].Secret has 31 bytes"},
 		{
 			"a key to unwrap with of 16 bytes",
 			with(func(c *Cookie) { c.Format, c.Keys = JoseKW, []Key{{Secret: make([]byte, 16)}} }), "A256KW takes 32",
@@ -121,13 +122,13 @@ func TestConfigurationsAreChecked(t *testing.T) {
 		},
 		{
 			"a bad password id",
-			with(func(c *Cookie) { c.Format, c.Keys = Iron, []Key{{ID: "a*b", Secret: []byte(password)}} }), "ID: \"a*b\"",
+			with(func(c *Cookie) { c.Format, c.Keys = Iron, []Key{{ID: "a*b", Secret: []byte(password)}} }), "Cookies[0].Keys[0].ID \"a*b\"",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := NewReader(c.cfg)
-			if err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, ok := errors.AsType[*InvalidError](err); !ok || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q in it", err, c.want)
 			}
 			for _, cookie := range c.cfg.Cookies {

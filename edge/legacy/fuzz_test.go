@@ -79,7 +79,7 @@ func FuzzTokens(f *testing.F) {
 		Cookie{Name: "cbc", Format: AuthJS, Keys: []Key{{Secret: []byte(secret)}}},
 		Cookie{Name: "kw", Format: JoseKW, Keys: []Key{{Secret: fill(32, "kek")}}},
 	)
-	iron, _ := newIronKey(Key{Secret: []byte(password)})
+	iron, _ := newIronKey("", Key{Secret: []byte(password)})
 	f.Fuzz(func(t *testing.T, token string) {
 		for i := range jwe.cookies {
 			c := &jwe.cookies[i]

@@ -102,19 +102,19 @@ type Gate struct {
 	counter counter
 }
 
-// NewGate checks a configuration. The error names the field and the remedy.
+// NewGate checks a configuration. It returns an [InvalidError].
 func NewGate(cfg GateConfig) (*Gate, error) {
 	switch {
 	case cfg.Reader == nil:
-		return nil, errors.New("Reader: is missing: make one with NewReader")
+		return nil, invalid("Reader", "is missing: make one with NewReader")
 	case cfg.Mode != Shadow && cfg.Mode != Import && cfg.Mode != CutOver && cfg.Mode != Refuse:
-		return nil, fmt.Errorf("Mode: %q is unknown: use one of %q", cfg.Mode, []Mode{Shadow, Import, CutOver, Refuse})
+		return nil, invalid("Mode", "%q is unknown: use one of %q", cfg.Mode, []Mode{Shadow, Import, CutOver, Refuse})
 	case cfg.Journal == nil && cfg.Mode != Refuse:
-		return nil, fmt.Errorf("Journal: is missing: %s needs one", cfg.Mode)
+		return nil, invalid("Journal", "is missing: %s needs one", cfg.Mode)
 	case cfg.Before.IsZero() != (cfg.Mode != CutOver):
-		return nil, fmt.Errorf("Before: belongs to %s, and to no other mode", CutOver)
+		return nil, invalid("Before", "belongs to %s, and to no other mode", CutOver)
 	case cfg.Sample < 0 || cfg.Patience < 0:
-		return nil, errors.New("Sample, Patience: are negative: give 0 for the defaults")
+		return nil, invalid("Sample or Patience", "is below 0: give 0 for the default")
 	}
 	cfg.Sample, cfg.Patience = max(cfg.Sample, 1), cmp.Or(cfg.Patience, DefaultPatience)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))

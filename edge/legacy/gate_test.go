@@ -439,17 +439,18 @@ func TestGatesAreChecked(t *testing.T) {
 		cfg  GateConfig
 		want string
 	}{
-		{"no reader", GateConfig{Journal: s, Mode: Import}, "Reader: "},
-		{"no mode", GateConfig{Reader: r, Journal: s}, `Mode: "" is unknown: use one of ["shadow"`},
-		{"no journal", GateConfig{Reader: r, Mode: Import}, "Journal: "},
-		{"a cut-over without a moment", GateConfig{Reader: r, Journal: s, Mode: CutOver}, "Before: "},
-		{"a moment without a cut-over", GateConfig{Reader: r, Journal: s, Mode: Import, Before: now}, "Before: "},
-		{"a negative sample", GateConfig{Reader: r, Journal: s, Mode: Shadow, Sample: -1}, "Sample"},
+		{"no reader", GateConfig{Journal: s, Mode: Import}, "legacy: Reader is missing"},
+		{"no mode", GateConfig{Reader: r, Journal: s}, `Mode "" is unknown: use one of ["shadow"`},
+		{"no journal", GateConfig{Reader: r, Mode: Import}, "Journal is missing"},
+		{"a cut-over without a moment", GateConfig{Reader: r, Journal: s, Mode: CutOver}, "Before belongs to"},
+		{"a moment without a cut-over", GateConfig{Reader: r, Journal: s, Mode: Import, Before: now}, "Before belongs to"},
+		{"a negative sample", GateConfig{Reader: r, Journal: s, Mode: Shadow, Sample: -1}, "Sample or Patience is below 0"},
 		{"negative patience", GateConfig{Reader: r, Journal: s, Mode: Shadow, Patience: -1}, "Patience"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := NewGate(c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
+			_, err := NewGate(c.cfg)
+			if _, ok := errors.AsType[*InvalidError](err); !ok || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q in it", err, c.want)
 			}
 		})

@@ -12,7 +12,6 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/subtle"
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -31,13 +30,13 @@ type ironKey struct {
 	id, password string
 }
 
-func newIronKey(k Key) (ironKey, error) {
+func newIronKey(field string, k Key) (ironKey, error) {
 	if len(k.Secret) < ironPassword {
-		return ironKey{}, fmt.Errorf("Secret: has %d bytes: iron takes %d at least", len(k.Secret), ironPassword)
+		return ironKey{}, invalid(field+".Secret", "has %d bytes: iron takes %d at least", len(k.Secret), ironPassword)
 	}
 	made := ironKey{id: cmp.Or(k.ID, "1"), password: string(k.Secret)}
 	if !regexp.MustCompile(`^\w{1,32}$`).MatchString(made.id) {
-		return ironKey{}, fmt.Errorf("ID: %q is no password id: use letters, digits and underscores", k.ID)
+		return ironKey{}, invalid(field+".ID", "%q is no password id: use letters, digits and underscores", k.ID)
 	}
 	return made, nil
 }

@@ -12,7 +12,6 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -39,9 +38,9 @@ type direct struct {
 }
 
 // newJWEKey derives what a secret becomes in a format.
-func newJWEKey(c Cookie, k Key) (jweKey, error) {
+func newJWEKey(field string, c Cookie, k Key) (jweKey, error) {
 	if len(k.Secret) == 0 {
-		return jweKey{}, errors.New("Secret: is empty: give the secret that the application encrypts with")
+		return jweKey{}, invalid(field+".Secret", "is empty: give the secret that the application encrypts with")
 	}
 	switch c.Format {
 	case AuthJS:
@@ -56,13 +55,13 @@ func newJWEKey(c Cookie, k Key) (jweKey, error) {
 	case JoseDir:
 		enc := map[int]string{32: encGCM, 64: encCBC}[len(k.Secret)]
 		if enc == "" {
-			return jweKey{}, fmt.Errorf("Secret: has %d bytes: %s takes 32 and %s takes 64", len(k.Secret), encGCM, encCBC)
+			return jweKey{}, invalid(field+".Secret", "has %d bytes: %s takes 32 and %s takes 64", len(k.Secret), encGCM, encCBC)
 		}
 		made, err := newContent(enc, k.Secret)
 		return jweKey{alg: algDir, dir: []direct{{content: made, kid: k.ID}}}, err
 	default:
 		if len(k.Secret) != 32 {
-			return jweKey{}, fmt.Errorf("Secret: has %d bytes: %s takes 32", len(k.Secret), algKW)
+			return jweKey{}, invalid(field+".Secret", "has %d bytes: %s takes 32", len(k.Secret), algKW)
 		}
 		block, err := aes.NewCipher(k.Secret)
 		return jweKey{alg: algKW, wrap: block, kid: k.ID}, err

@@ -140,6 +140,18 @@ var (
 	ErrRefused = errors.New("legacy cookie refused")
 )
 
+// InvalidError says which field of a [Config] or a [GateConfig] is wrong, and what would be right. It quotes no secret.
+type InvalidError struct {
+	Field   string // such as Cookies[0].Keys[1].Secret
+	Problem string
+}
+
+func (e *InvalidError) Error() string { return fmt.Sprintf("legacy: %s %s", e.Field, e.Problem) }
+
+func invalid(field, format string, args ...any) error {
+	return &InvalidError{field, fmt.Sprintf(format, args...)}
+}
+
 // Reader reads legacy cookies. Goroutines may share it.
 type Reader struct {
 	cookies  []reading
@@ -154,26 +166,27 @@ type reading struct {
 	iron []ironKey
 }
 
-// NewReader checks a configuration and derives its keys. The error names the field and the remedy.
+// NewReader checks a configuration and derives its keys. It returns an [InvalidError].
 func NewReader(cfg Config) (*Reader, error) {
 	if n := len(cfg.Cookies); n == 0 || n > MaxCookies {
-		return nil, fmt.Errorf("Cookies: %d given: name 1 to %d", n, MaxCookies)
+		return nil, invalid("Cookies", "has %d: name 1 to %d", n, MaxCookies)
 	}
 	if cfg.Skew < 0 {
-		return nil, fmt.Errorf("Skew: %v is negative: give 0 for %v", cfg.Skew, DefaultSkew)
+		return nil, invalid("Skew", "is %v, below 0: give 0 for %v", cfg.Skew, DefaultSkew)
 	}
 	r := &Reader{identify: cfg.Map, skew: cmp.Or(cfg.Skew, DefaultSkew)}
 	if r.identify == nil {
 		r.identify = bySub
 	}
 	for i, c := range cfg.Cookies {
-		prepared, err := prepare(c)
+		field := fmt.Sprintf("Cookies[%d]", i)
+		prepared, err := prepare(field, c)
 		if err != nil {
-			return nil, fmt.Errorf("Cookies[%d]: %w", i, err)
+			return nil, err
 		}
 		for _, other := range r.cookies {
 			if other.owns(c.Name) || prepared.owns(other.Name) {
-				return nil, fmt.Errorf("Cookies[%d].Name: %q is named twice, or like a chunk of another: name each once", i, c.Name)
+				return nil, invalid(field+".Name", "%q is named twice, or like a chunk of another: name each once", c.Name)
 			}
 		}
 		r.cookies = append(r.cookies, prepared)
@@ -182,39 +195,49 @@ func NewReader(cfg Config) (*Reader, error) {
 }
 
 // prepare checks one cookie and derives its keys.
-func prepare(c Cookie) (reading, error) {
+func prepare(field string, c Cookie) (reading, error) {
 	c.Life, c.Path = cmp.Or(c.Life, DefaultLife), cmp.Or(c.Path, "/")
-	probe := http.Cookie{Name: c.Name, Value: "x", Domain: c.Domain, Path: c.Path}
-	if err := probe.Valid(); err != nil {
-		return reading{}, fmt.Errorf("Name, Domain, Path: %w: give them as the application sets them", err)
+	for _, probe := range []struct {
+		field  string
+		cookie http.Cookie
+	}{
+		{".Name", http.Cookie{Name: c.Name}},
+		{".Domain", http.Cookie{Name: "x", Domain: c.Domain}},
+		{".Path", http.Cookie{Name: "x", Path: c.Path}},
+	} {
+		if err := probe.cookie.Valid(); err != nil {
+			return reading{}, invalid(field+probe.field, "is none (%v): give it as the application sets it", err)
+		}
 	}
 	if c.Life < 0 {
-		return reading{}, fmt.Errorf("Life: %v is negative: give 0 for %v", c.Life, DefaultLife)
+		return reading{}, invalid(field+".Life", "is %v, below 0: give 0 for %v", c.Life, DefaultLife)
 	}
 	if n := len(c.Keys); n == 0 || n > MaxKeys {
-		return reading{}, fmt.Errorf("Keys: %d given: name 1 to %d", n, MaxKeys)
+		return reading{}, invalid(field+".Keys", "has %d: name 1 to %d", n, MaxKeys)
 	}
 	r := reading{Cookie: c}
 	for i, k := range c.Keys {
-		if err := r.add(k); err != nil {
-			return reading{}, fmt.Errorf("Keys[%d]: %w", i, err)
+		if err := r.add(field, fmt.Sprintf("%s.Keys[%d]", field, i), k); err != nil {
+			return reading{}, err
 		}
 	}
 	return r, nil
 }
 
-func (r *reading) add(k Key) error {
+// add takes a key in. The fields are those of the cookie and of the key.
+func (r *reading) add(field, keyField string, k Key) error {
 	switch r.Format {
 	case AuthJS, NextAuth, JoseDir, JoseKW:
-		made, err := newJWEKey(r.Cookie, k)
+		made, err := newJWEKey(keyField, r.Cookie, k)
 		r.jwe = append(r.jwe, made)
 		return err
 	case Iron:
-		made, err := newIronKey(k)
+		made, err := newIronKey(keyField, k)
 		r.iron = append(r.iron, made)
 		return err
 	}
-	return fmt.Errorf("Format: %q is unknown: use one of %q", r.Format, []Format{AuthJS, NextAuth, Iron, JoseDir, JoseKW})
+	return invalid(field+".Format", "%q is unknown: use one of %q", r.Format,
+		[]Format{AuthJS, NextAuth, Iron, JoseDir, JoseKW})
 }
 
 // bySub takes the subject of a JWT.
