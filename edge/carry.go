@@ -95,7 +95,7 @@ func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) {
 		if !again || round == roundsOfCarry {
 			return nil, errChanging
 		}
-		v.held, v.age, v.known = fresh, clock.Since(fresh.asked), fresh.claims.Mark
+		v.held, v.age, v.known = fresh, fresh.age(clock.Now()), fresh.claims.Mark
 		next := *r
 		next.Body = body
 		next.Header = r.Header.Clone()

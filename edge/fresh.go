@@ -32,7 +32,7 @@ func (v *visit) obtain(ctx context.Context) error {
 	limited, done := v.patience(ctx)
 	defer done()
 	fresh, err := m.fetch(limited, v.handle, after, v.from)
-	if err == nil && clock.Since(fresh.asked) > v.maxStale() && fresh.asked.Before(now) {
+	if err == nil && fresh.age(clock.Now()) > v.maxStale() && fresh.asked.Before(now) {
 		fresh, err = m.fetch(limited, v.handle, m.event(), v.from) // the call was under way too long when this one joined
 	}
 	if err == nil {
@@ -75,7 +75,7 @@ func (v *visit) maxStale() time.Duration {
 
 // accept takes a passport that was asked for after the request came in.
 func (v *visit) accept(h *held) error {
-	v.held, v.age, v.known = h, clock.Since(h.asked), h.claims.Mark
+	v.held, v.age, v.known = h, h.age(clock.Now()), h.claims.Mark
 	if !h.claims.Mark.SameLog(v.position) {
 		return nil // of another log nothing is asked but to be fully consistent, which a new passport is
 	}
@@ -91,8 +91,8 @@ func (v *visit) accept(h *held) error {
 // judge reports whether a passport at hand will do, and notes how stale the decision is: no older than the view
 // knows, and no older than the passport.
 func (v *visit) judge(h *held, now time.Time) bool {
-	v.age, v.known = now.Sub(h.asked), h.claims.Mark
-	if !now.Before(h.end) || h.order <= v.edge.mint.floors.atMost(h.subject) {
+	v.age, v.known = h.age(now), h.claims.Mark
+	if v.age >= h.life || h.order <= v.edge.mint.floors.atMost(h.subject) {
 		return false
 	}
 	through, ok := v.look(h)
@@ -144,8 +144,8 @@ func (v *visit) stillReads(h *held, err error) bool {
 		v.demanding() || v.consistency.MaxStale > 0 || upgrade(v.in.Header) != "" {
 		return false
 	}
-	now := clock.Now()
-	v.age = now.Sub(h.asked)
+	v.age = h.age(clock.Now())
+	over := v.age >= h.life
 	_, ok := v.look(h)
-	return ok && now.Before(h.end) && h.order > v.edge.mint.floors.atMost(h.subject)
+	return ok && !over && h.order > v.edge.mint.floors.atMost(h.subject)
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/passport"
 	"example.com/vidimus/passport/header"
 )
@@ -24,9 +25,9 @@ type held struct {
 	subject   string // see floors
 	successor string // the handle to go on with, if this one was rotated
 
-	asked time.Time // before the authority was asked, with the monotonic reading
-	order uint64    // when it was asked, in the edge's own order of events
-	end   time.Time // when it is let go, on the monotonic clock of this edge
+	asked time.Time     // before the authority was asked
+	order uint64        // when it was asked, in the edge's own order of events
+	life  time.Duration // how old it gets
 
 	judged atomic.Uint64 // 1 + the view's generation at which it last held
 	used   atomic.Bool
@@ -51,19 +52,15 @@ func hold(handle string, g *passport.Grant, asked time.Time, order uint64) *held
 	return &held{
 		handle: handle, token: []string{g.Token}, position: []string{c.Mark.String()}, claims: *c,
 		subject: passport.SubjectKey(c.Tenant, c.Subject), successor: g.Handle,
-		asked: asked, order: order, end: asked.Add(life),
+		asked: asked, order: order, life: life,
 	}
 }
 
-// expires returns when the passport itself ends. It is not sent any more by then, but proves that its session lives.
-func (h *held) expires() time.Time {
-	return h.asked.Add(h.claims.ExpiresAt.Sub(h.claims.IssuedAt))
-}
+// age is how long ago the passport was asked for, also when the machine slept since.
+func (h *held) age(now time.Time) time.Duration { return clock.Elapsed(h.asked, now) }
 
-// late returns when it is time for a new one, if there is to be one before this one ends.
-func (h *held) late() time.Time {
-	return h.asked.Add(h.claims.ExpiresAt.Sub(h.claims.IssuedAt) * 3 / 4)
-}
+// total is how long the passport is good for. Near its end it is not sent any more, but proves that its session lives.
+func (h *held) total() time.Duration { return h.claims.ExpiresAt.Sub(h.claims.IssuedAt) }
 
 // set puts the passport on a request.
 func (h *held) set(to http.Header) {

@@ -254,7 +254,7 @@ func (v *visit) staler(h http.Header, said header.Staleness) {
 // setCookies sets the handle that takes the place of another one, or of an older cookie.
 func (v *visit) setCookies(h http.Header) {
 	switch {
-	case v.held.successor != "" && clock.Since(v.held.asked) < rotationGrace:
+	case v.held.successor != "" && v.held.age(clock.Now()) < rotationGrace:
 		h.Add("Set-Cookie", CookieName+"="+v.held.successor+attributes)
 	case v.imported:
 		h.Add("Set-Cookie", CookieName+"="+v.handle+attributes)

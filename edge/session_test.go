@@ -52,6 +52,34 @@ func TestACookieComesInAndAPassportGoesOut(t *testing.T) {
 	}
 }
 
+func TestPassportsGrowOldWhileTheMachineSleeps(t *testing.T) {
+	t.Parallel()
+	for name, route := range map[string]edge.Route{
+		"beyond the bound":    {MaxStale: 2 * time.Second},
+		"beyond its life":     {MaxStale: time.Hour},
+		"and is read no more": {MaxStale: 2 * time.Second, WhenStale: passport.ReadOnly},
+	} {
+		s := open(t, echo, func(c *edge.Config) {
+			c.View = nil // nothing else tells how old they are
+			route.Path, route.Upstream = "/account/", c.Routes[0].Upstream
+			c.Routes = []edge.Route{route}
+		})
+		handle := s.signIn("alice")
+		s.call(t, "GET", "/account/", handle).want(t, 200)
+		s.end(handle)
+		s.call(t, "GET", "/account/", handle).want(t, 200)
+		s.edge.Sleep(2 * time.Minute)
+		status := 401
+		if route.WhenStale == passport.ReadOnly {
+			s.setDown(true)
+			status = 503
+		}
+		if got := s.call(t, "GET", "/account/", handle); got.status != status {
+			t.Errorf("%s: got %d after a sleep, want %d", name, got.status, status)
+		}
+	}
+}
+
 func TestWhoIsLetThrough(t *testing.T) {
 	t.Parallel()
 	s := open(t, echo, nil)

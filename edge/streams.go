@@ -131,9 +131,9 @@ func (e *Edge) judge(ctx context.Context) {
 		case st.held == nil: // it needed no session
 		case e.config.View != nil && errors.Is(e.config.View.Judge(&st.held.claims), passport.ErrRevoked):
 			e.streams.cut(v, errSignedOut)
-		case !now.Before(st.held.expires()):
+		case st.held.age(now) >= st.held.total():
 			e.streams.cut(v, errUnproved)
-		case !st.renewing && (now.After(st.held.late()) || !check.judge(st.held, now)):
+		case !st.renewing && (st.held.age(now) > st.held.total()*3/4 || !check.judge(st.held, now)):
 			e.renew(ctx, v, st)
 		}
 	}
