@@ -139,6 +139,9 @@ func (s *Sessions) StepUp(ctx context.Context, id string, u StepUp) (Started, er
 // [passport.ErrNoSession] for a handle that is forged, of another cell, or was replaced earlier, which is noted in the
 // session's history; and for a session that has ended, when the error is [ErrEnded] as well.
 func (s *Sessions) Resolve(ctx context.Context, handle string) (Started, error) {
+	if err := s.fresh(ctx); err != nil {
+		return Started{}, err
+	}
 	l, err := s.open(ctx, handle)
 	if err != nil {
 		return Started{}, err
@@ -146,13 +149,13 @@ func (s *Sessions) Resolve(ctx context.Context, handle string) (Started, error) 
 	return s.withHandle(l.session()), nil
 }
 
-// open looks at the session of a handle and makes sure that both are good.
+// open sees the session of a handle and makes sure that both are good.
 func (s *Sessions) open(ctx context.Context, handle string) (look, error) {
 	sid, generation, err := s.cfg.Keys.OpenHandle(s.cell.Name(), handle)
 	if err != nil {
 		return look{}, err
 	}
-	l, err := s.look(ctx, sid)
+	l, err := s.see(ctx, sid)
 	if err != nil {
 		return look{}, err
 	}
@@ -202,6 +205,9 @@ func (s *Sessions) Rotate(ctx context.Context, handle string) (Started, error) {
 // Subject returns the state that all sessions of a subject share: version 0 if nothing is known of it.
 func (s *Sessions) Subject(ctx context.Context, tenant, subject string) (Subject, error) {
 	if err := validSubject(tenant, subject); err != nil {
+		return Subject{}, err
+	}
+	if err := s.fresh(ctx); err != nil {
 		return Subject{}, err
 	}
 	p, err := s.person(ctx, passport.SubjectKey(tenant, subject))

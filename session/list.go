@@ -23,13 +23,16 @@ func (s *Sessions) List(ctx context.Context, tenant, subject string) ([]Session,
 	if err := validSubject(tenant, subject); err != nil {
 		return nil, err
 	}
+	if err := s.fresh(ctx); err != nil {
+		return nil, err
+	}
 	all, err := s.taken(ctx, passport.SubjectKey(tenant, subject))
 	if err != nil {
 		return nil, err
 	}
 	var list []Session
 	for _, t := range all {
-		l, err := s.look(ctx, t.sid)
+		l, err := s.see(ctx, t.sid)
 		if err != nil {
 			return nil, fmt.Errorf("session %s: %w", t.sid, err)
 		}

@@ -188,8 +188,25 @@ type look struct {
 	sessions *Sessions
 }
 
+// fresh makes sure that what is remembered is of the log that is there now.
+func (s *Sessions) fresh(ctx context.Context) error {
+	head, err := s.log.Head(ctx)
+	if err == nil {
+		s.known.of(head)
+	}
+	return err
+}
+
 // look returns a session, or [passport.ErrNoSession] if there never was one.
-func (s *Sessions) look(ctx context.Context, sid string) (l look, err error) {
+func (s *Sessions) look(ctx context.Context, sid string) (look, error) {
+	if err := s.fresh(ctx); err != nil {
+		return look{}, err
+	}
+	return s.see(ctx, sid)
+}
+
+// see is look for those who know that what is remembered is of this log.
+func (s *Sessions) see(ctx context.Context, sid string) (l look, err error) {
 	if len(sid) != sidSize {
 		return look{}, passport.ErrNoSession
 	}

@@ -5,8 +5,10 @@
 package session_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -20,8 +22,15 @@ import (
 // replaced is a store that is replaced by another one.
 type replaced struct{ journal.Store }
 
-func TestNothingIsRememberedOfALostHistory(t *testing.T) {
-	t.Parallel()
+// restored is a node under which a backup is put in place of its journal, which had gone on.
+type restored struct {
+	*house
+	st, lost session.Started // a session of the backup, and one of the lost history
+	before   passport.Claims // of the first one, before the backup was put in place
+}
+
+func restore(t *testing.T) restored {
+	t.Helper()
 	ctx, dir := context.Background(), t.TempDir()
 	file, backup := filepath.Join(dir, "j.db"), filepath.Join(dir, "backup.db")
 	mustOpen := func(path string) *journal.Log {
@@ -33,7 +42,7 @@ func TestNothingIsRememberedOfALostHistory(t *testing.T) {
 	}
 	log := mustOpen(file)
 	first := open(t, log, nil)
-	st := first.start(t)
+	r := restored{st: first.start(t)}
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -46,31 +55,98 @@ func TestNothingIsRememberedOfALostHistory(t *testing.T) {
 	}
 
 	store := &replaced{mustOpen(file).Store()}
-	h := open(t, journal.New(store), nil)
-	if _, err := h.Change(ctx, st.ID, session.Change{Expect: 1, Set: state("tab", "7")}); err != nil {
+	r.house = open(t, journal.New(store), nil)
+	if _, err := r.Change(ctx, r.st.ID, session.Change{Expect: 1, Set: state("tab", "7")}); err != nil {
 		t.Fatal(err)
 	}
-	lost, err := h.Start(ctx, session.Start{Tenant: "acme", Subject: "ada"})
-	if err != nil {
+	if _, err := r.ChangeSubject(ctx, "acme", "ada", session.Change{Set: state("limit", "7")}); err != nil {
 		t.Fatal(err)
 	}
-	before := h.mint(t, st.Handle).Claims
-	h.mint(t, lost.Handle)
+	r.lost = r.start(t)
+	r.before = r.mint(t, r.st.Handle).Claims
+	r.mint(t, r.lost.Handle)
 
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	restored := mustOpen(backup)
-	defer restored.Close()
-	if _, err := restored.Renew(ctx); err != nil {
+	again := mustOpen(backup)
+	t.Cleanup(func() { _ = again.Close() })
+	if _, err := again.Renew(ctx); err != nil {
 		t.Fatal(err)
 	}
-	store.Store = restored.Store()
-	c := h.mint(t, st.Handle).Claims
-	if c.Epoch <= before.Epoch || c.Version != 1 || string(c.State) != `{"subject":{},"session":{}}` {
+	store.Store = again.Store()
+	return r
+}
+
+func TestNothingIsRememberedOfALostHistory(t *testing.T) {
+	t.Parallel()
+	r := restore(t)
+	c := r.mint(t, r.st.Handle).Claims
+	if c.Epoch <= r.before.Epoch || c.Version != 1 || string(c.State) != `{"subject":{},"session":{}}` {
 		t.Errorf("after the restore a passport of epoch %d says version %d, %s", c.Epoch, c.Version, c.State)
 	}
-	if _, err := h.Mint(ctx, ask(lost.Handle)); !errors.Is(err, passport.ErrNoSession) {
+	if _, err := r.Mint(context.Background(), ask(r.lost.Handle)); !errors.Is(err, passport.ErrNoSession) {
 		t.Errorf("a session of the lost history: %v, want ErrNoSession", err)
+	}
+}
+
+// TestNoCallAnswersOfALostHistory makes each call the first one that meets the backup.
+func TestNoCallAnswersOfALostHistory(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	gone := func(err error) error {
+		if !errors.Is(err, passport.ErrNoSession) {
+			return fmt.Errorf("a session of the lost history: %w", cmp.Or(err, errors.New("is there")))
+		}
+		return nil
+	}
+	for name, call := range map[string]func(restored) error{
+		"Resolve": func(r restored) error { _, err := r.Resolve(ctx, r.lost.Handle); return gone(err) },
+		"Get":     func(r restored) error { _, err := r.Get(ctx, r.lost.ID); return gone(err) },
+		"Rotate":  func(r restored) error { _, err := r.Rotate(ctx, r.lost.Handle); return gone(err) },
+		"StepUp": func(r restored) error {
+			_, err := r.StepUp(ctx, r.lost.ID, session.StepUp{Expect: journal.Any, ACR: "2"})
+			return gone(err)
+		},
+		"Change": func(r restored) error {
+			_, err := r.Change(ctx, r.lost.ID, session.Change{Expect: journal.Any, Set: state("tab", "1")})
+			return gone(err)
+		},
+		"ChangeSubject": func(r restored) error {
+			_, err := r.ChangeSubject(ctx, "acme", "ada", session.Change{Via: r.lost.ID, Set: state("limit", "1")})
+			return gone(err)
+		},
+		"Foretell": func(r restored) error {
+			s, err := r.Foretell(ctx, session.Start{Tenant: "acme", Subject: "ada"})
+			if err != nil || s.ID != "" {
+				return fmt.Errorf("is %v, %w", s, err)
+			}
+			return nil
+		},
+		"Subject": func(r restored) error {
+			p, err := r.Subject(ctx, "acme", "ada")
+			if err != nil || p.Version != 0 {
+				return fmt.Errorf("the subject is at version %d, %w", p.Version, err)
+			}
+			return nil
+		},
+		"List": func(r restored) error {
+			list, err := r.List(ctx, "acme", "ada")
+			if err != nil || len(list) != 1 || list[0].Version != 1 {
+				return fmt.Errorf("the sessions are %v, %w", list, err)
+			}
+			return nil
+		},
+		"Start": func(r restored) error {
+			_, err := r.Start(ctx, session.Start{Tenant: "acme", Subject: "ada"})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if err := call(restore(t)); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -195,10 +195,13 @@ func (s *Sessions) finishMany(
 func (s *Sessions) finishBatch(
 	ctx context.Context, ids []string, fences []journal.Fence, event func(*look) any,
 ) error {
+	if err := s.fresh(ctx); err != nil {
+		return err
+	}
 	var units []journal.Unit
 	var looks []look
 	for _, id := range ids {
-		l, err := s.look(ctx, id)
+		l, err := s.see(ctx, id)
 		if errors.Is(err, passport.ErrNoSession) || err == nil && l.life.State.Ended != nil {
 			continue
 		}

@@ -188,6 +188,9 @@ func (s *Sessions) startOnce(ctx context.Context, sid string, st *Start) (entity
 // ground returns what a new session stands on: its subject, and the revocations around it. It returns [ErrEnded] if one
 // of them came after the proof of who the subject is.
 func (s *Sessions) ground(ctx context.Context, key string, st *Start) (p entity.Snapshot[person], w wide, err error) {
+	if err := s.fresh(ctx); err != nil {
+		return p, w, err
+	}
 	if p, err = s.person(ctx, key); err != nil {
 		return p, w, err
 	}
