@@ -17,7 +17,7 @@ func (c *reading) owns(name string) bool {
 
 // chunkNumber reads ".0" to ".7"; anything else is -1.
 func chunkNumber(rest string) int {
-	if len(rest) != 2 || rest[0] != '.' || rest[1] < '0' || rest[1] >= '0'+MaxChunks {
+	if len(rest) != 2 || rest[0] != '.' || rest[1] < '0' || rest[1] >= '0'+maxChunks {
 		return -1
 	}
 	return int(rest[1] - '0')
@@ -27,7 +27,7 @@ func chunkNumber(rest string) int {
 // whole cookie could be read in two ways, and are refused. [absent] means that there is none.
 func (c *reading) collect(brought []*http.Cookie) (string, string) {
 	var whole string
-	var chunks [MaxChunks]string
+	var chunks [maxChunks]string
 	for _, cookie := range brought {
 		if !c.owns(cookie.Name) || cookie.Value == "" {
 			continue

@@ -106,12 +106,21 @@ func TestConfigurationsAreChecked(t *testing.T) {
 		{"no name", with(func(c *Cookie) { c.Name = "" }), "Cookies[0].Name is none"},
 		{"a name with a space", with(func(c *Cookie) { c.Name = "a b" }), "Cookies[0].Name is none"},
 		{"a path that is none", with(func(c *Cookie) { c.Path = ";" }), "Cookies[0].Path is none"},
-		{"a format nobody knows", with(func(c *Cookie) { c.Format = "jws" }), `Cookies[0].Format "jws" is unknown: use one of`},
+		{
+			"a format nobody knows", with(func(c *Cookie) { c.Format = "jws" }),
+			`Cookies[0].Format "jws" is unknown: use one of`,
+		},
 		{"no key", with(func(c *Cookie) { c.Keys = nil }), "Cookies[0].Keys has 0: name 1 to 4"},
 		{"five keys", with(func(c *Cookie) { c.Keys = five(good.Keys[0]) }), "Cookies[0].Keys has 5"},
 		{"negative life", with(func(c *Cookie) { c.Life = -time.Second }), "Cookies[0].Life is -1s"},
-		{"an empty secret", with(func(c *Cookie) { c.Format, c.Keys = AuthJS, []Key{{}} }), "Cookies[0].Keys[0].Secret is empty"},
-		{"a jose key of 31 bytes", with(func(c *Cookie) { c.Keys = []Key{{Secret: make([]byte, 31)}} }), "Cookies[0].Keys[0].Secret has 31 bytes"},
+		{
+			"an empty secret", with(func(c *Cookie) { c.Format, c.Keys = AuthJS, []Key{{}} }),
+			"Cookies[0].Keys[0].Secret is empty",
+		},
+		{
+			"a jose key of 31 bytes", with(func(c *Cookie) { c.Keys = []Key{{Secret: make([]byte, 31)}} }),
+			"Cookies[0].Keys[0].Secret has 31 bytes",
+		},
 		{
 			"a key to unwrap with of 16 bytes",
 			with(func(c *Cookie) { c.Format, c.Keys = JoseKW, []Key{{Secret: make([]byte, 16)}} }), "A256KW takes 32",
@@ -122,7 +131,8 @@ func TestConfigurationsAreChecked(t *testing.T) {
 		},
 		{
 			"a bad password id",
-			with(func(c *Cookie) { c.Format, c.Keys = Iron, []Key{{ID: "a*b", Secret: []byte(password)}} }), "Cookies[0].Keys[0].ID \"a*b\"",
+			with(func(c *Cookie) { c.Format, c.Keys = Iron, []Key{{ID: "a*b", Secret: []byte(password)}} }),
+			`Cookies[0].Keys[0].ID "a*b"`,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -24,7 +24,7 @@ import (
 const (
 	MaxCookies = 4        // in one configuration
 	MaxKeys    = 4        // of one cookie: so many are tried at most
-	MaxChunks  = 8        // that one cookie may be split into
+	maxChunks  = 8        // that one cookie may be split into
 	MaxSize    = 16 << 10 // bytes of one cookie, its chunks joined
 	// DefaultSkew is how far the clock of the application that wrote the cookies may be off.
 	DefaultSkew = 15 * time.Second
