@@ -111,13 +111,14 @@ func orAny(kind string) string {
 
 // only returns what is declared of a state that was accepted under this schema or an earlier one.
 func only(declared map[string]Attribute, state State) State {
+	private := func(name string, value json.RawMessage) bool {
+		want, ok := declared[name]
+		return !ok || want.Type != "" && want.Type != kindOf(value)
+	}
 	for name, value := range state {
-		if want, ok := declared[name]; !ok || want.Type != "" && want.Type != kindOf(value) {
+		if private(name, value) {
 			public := maps.Clone(state)
-			maps.DeleteFunc(public, func(name string, value json.RawMessage) bool {
-				want, ok := declared[name]
-				return !ok || want.Type != "" && want.Type != kindOf(value)
-			})
+			maps.DeleteFunc(public, private)
 			return public
 		}
 	}

@@ -249,7 +249,7 @@ func (s *Sessions) ChangeSubject(ctx context.Context, tenant, subject string, c 
 			l, err := s.acting(ctx, tenant, subject, c.Via)
 			return journal.Unit{
 				Appends: []journal.Append{{Stream: s.lives.Stream(c.Via), Expect: journal.Exactly(l.life.Version)}},
-				Records: []journal.RecordWrite{l.wide.check()},
+				Records: []journal.RecordWrite{l.bars.check()},
 			}, err
 		})
 	if err == nil && len(res.Events) == 0 && c.Via != "" {

@@ -29,11 +29,11 @@ func (s *Sessions) Foretell(ctx context.Context, st Start) (Session, error) {
 		}
 	}
 	key := passport.SubjectKey(st.Tenant, st.Subject)
-	p, w, err := s.ground(ctx, key, &st)
+	p, b, err := s.ground(ctx, key, &st)
 	if err != nil {
 		return Session{}, err
 	}
-	_, _, err = s.places(ctx, key, moment(), &w, p)
+	_, _, err = s.places(ctx, key, moment(), &b, p)
 	return Session{}, err
 }
 

@@ -34,7 +34,7 @@ type known struct {
 	epoch   journal.LogEpoch // of the log that this is of; a restored log is another one
 	lives   recent[entity.Snapshot[life]]
 	persons recent[entity.Snapshot[person]]
-	wide    journal.Version
+	counted journal.Version // of the record above
 	tenants recent[bar]
 	all     *bar
 }
@@ -73,7 +73,7 @@ func (k *known) of(head journal.Checkpoint) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.log != head.Log || k.epoch != head.Epoch {
-		k.log, k.epoch, k.wide, k.all = head.Log, head.Epoch, 0, nil
+		k.log, k.epoch, k.counted, k.all = head.Log, head.Epoch, 0, nil
 		k.lives, k.persons, k.tenants = recent[entity.Snapshot[life]]{}, recent[entity.Snapshot[person]]{}, recent[bar]{}
 	}
 }
@@ -121,45 +121,45 @@ func (s *Sessions) person(ctx context.Context, key string) (entity.Snapshot[pers
 	}, func(a, b entity.Snapshot[person]) bool { return a.Version > b.Version })
 }
 
-// wide is what is known of the revocations of a tenant and of everybody, and the version of the record that says so.
-type wide struct {
+// bars are what is known of the revocations of a tenant and of everybody, and the version of the record that says so.
+type bars struct {
 	record      journal.Version
 	tenant, all bar
 }
 
-// wide returns the revocations of a tenant and of everybody.
-func (s *Sessions) wide(ctx context.Context, tenant string) (w wide, err error) {
+// barsOf returns the revocations of a tenant and of everybody.
+func (s *Sessions) barsOf(ctx context.Context, tenant string) (b bars, err error) {
 	r, err := s.log.Record(ctx, wideKind, wideKey)
 	if err != nil && !errors.Is(err, journal.ErrNotFound) {
-		return wide{}, err
+		return bars{}, err
 	}
-	w.record = r.Version
+	b.record = r.Version
 	k := &s.known
 	k.mu.Lock()
-	if k.wide != w.record {
-		k.wide, k.all, k.tenants = w.record, nil, recent[bar]{}
+	if k.counted != b.record {
+		k.counted, k.all, k.tenants = b.record, nil, recent[bar]{}
 	}
 	knownTenant, okTenant := k.tenants.get(tenant)
 	knownAll, epoch := k.all, k.epoch
 	k.mu.Unlock()
 	if okTenant && knownAll != nil {
-		w.tenant, w.all = knownTenant, *knownAll
-		return w, nil
+		b.tenant, b.all = knownTenant, *knownAll
+		return b, nil
 	}
 	// The streams are read after the record: they hold what it counted, or more.
-	if w.tenant, err = s.bar(ctx, tenantStream(tenant)); err != nil {
-		return wide{}, err
+	if b.tenant, err = s.bar(ctx, tenantStream(tenant)); err != nil {
+		return bars{}, err
 	}
-	if w.all, err = s.bar(ctx, allStream); err != nil {
-		return wide{}, err
+	if b.all, err = s.bar(ctx, allStream); err != nil {
+		return bars{}, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.wide == w.record && k.epoch == epoch {
-		k.tenants.put(tenant, w.tenant)
-		k.all = &w.all
+	if k.counted == b.record && k.epoch == epoch {
+		k.tenants.put(tenant, b.tenant)
+		k.all = &b.all
 	}
-	return w, nil
+	return b, nil
 }
 
 func tenantStream(tenant string) journal.Stream { return journal.Stream(tenantCategory + "-" + tenant) }
@@ -184,7 +184,7 @@ type look struct {
 	sid      string
 	life     entity.Snapshot[life]
 	person   entity.Snapshot[person]
-	wide     wide
+	bars     bars
 	sessions *Sessions
 }
 
@@ -226,7 +226,7 @@ func (s *Sessions) around(ctx context.Context, l *look) (err error) {
 	if l.person, err = s.person(ctx, passport.SubjectKey(of.Tenant, of.Subject)); err != nil {
 		return err
 	}
-	l.wide, err = s.wide(ctx, of.Tenant)
+	l.bars, err = s.barsOf(ctx, of.Tenant)
 	return err
 }
 
@@ -238,10 +238,10 @@ func (l *look) end(now time.Time) *Ended {
 		return of.Ended
 	case l.person.State.revoked > of.floors.Subject:
 		return &l.person.State.end
-	case l.wide.tenant.version > of.floors.Tenant:
-		return &l.wide.tenant.end
-	case l.wide.all.version > of.floors.All:
-		return &l.wide.all.end
+	case l.bars.tenant.version > of.floors.Tenant:
+		return &l.bars.tenant.end
+	case l.bars.all.version > of.floors.All:
+		return &l.bars.all.end
 	case !now.Before(of.Expires):
 		return &Ended{At: of.Expires, Why: TooOld}
 	}
@@ -269,11 +269,11 @@ func (l *look) unchanged() journal.Unit {
 	subject := SubjectStream(of.Tenant, of.Subject)
 	return journal.Unit{
 		Appends: []journal.Append{{Stream: subject, Expect: journal.Exactly(l.person.Version)}},
-		Records: []journal.RecordWrite{l.wide.check()},
+		Records: []journal.RecordWrite{l.bars.check()},
 	}
 }
 
 // check returns the check that no tenant was revoked since.
-func (w *wide) check() journal.RecordWrite {
-	return journal.RecordWrite{Op: journal.Check, Kind: wideKind, Key: wideKey, Expect: journal.Exactly(w.record)}
+func (b *bars) check() journal.RecordWrite {
+	return journal.RecordWrite{Op: journal.Check, Kind: wideKind, Key: wideKey, Expect: journal.Exactly(b.record)}
 }

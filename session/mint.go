@@ -6,7 +6,6 @@ package session
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -213,7 +212,7 @@ func (s *Sessions) behind(ctx context.Context, c *passport.Claims) (look, error)
 	if b.version > 0 {
 		return look{}, fmt.Errorf("%w: the token is", passport.ErrRevoked)
 	}
-	l, err := s.look(ctx, c.Session)
+	l, err := s.see(ctx, c.Session)
 	if errors.Is(err, passport.ErrNoSession) {
 		return look{}, fmt.Errorf("%w: there is no session of it", passport.ErrRevoked)
 	}
@@ -225,43 +224,3 @@ func (s *Sessions) behind(ctx context.Context, c *passport.Claims) (look, error)
 	}
 	return l, nil
 }
-
-// Introspection is what a passport is worth now (RFC 7662).
-type Introspection struct {
-	// Active: the passport is genuine, has not expired, and says what is still true.
-	Active bool
-	// Why says why it is not, for whoever operates the services.
-	Why string
-	// Claims are what it says, if it is genuine.
-	Claims passport.Claims
-}
-
-// Introspect says whether a passport is genuine and would be minted again as it is. A passport that is not gets an
-// answer, not an error: that is only for when the question cannot be answered, [passport.ErrUnavailable].
-func (s *Sessions) Introspect(ctx context.Context, token string) (Introspection, error) {
-	c, err := s.verifier.Verify(ctx, token)
-	if err != nil {
-		return Introspection{Why: err.Error()}, ctx.Err()
-	}
-	in := Introspection{Claims: c}
-	l, err := s.behind(ctx, &c)
-	switch {
-	case errors.Is(err, passport.ErrRevoked):
-		in.Why = err.Error()
-		return in, nil
-	case err != nil:
-		return Introspection{}, err
-	}
-	state, err := stateOf(only(s.cfg.Public.Subject, l.person.State.State), only(s.cfg.Public.Session, l.life.State.State))
-	if err != nil {
-		return Introspection{}, err
-	}
-	if !sameJSON(state, c.State) || int64(l.life.Version) < c.Version {
-		in.Why = passport.ErrSuperseded.Error()
-		return in, nil
-	}
-	in.Active = true
-	return in, nil
-}
-
-func sameJSON(a, b json.RawMessage) bool { return string(a) == string(b) }

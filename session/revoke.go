@@ -175,15 +175,15 @@ func (s *Sessions) Idle(ctx context.Context, fence journal.Fence, idle []IdleSes
 	})
 }
 
-// finishBatch is how many sessions are ended with one write.
-const finishBatch = 500
+// finishMax is how many sessions are ended with one write.
+const finishMax = 500
 
 // finishMany ends many sessions, each by its own event, sharing the journal's writes.
 func (s *Sessions) finishMany(
 	ctx context.Context, ids []string, fences []journal.Fence, event func(*look) any,
 ) error {
 	for len(ids) > 0 {
-		n := min(len(ids), finishBatch)
+		n := min(len(ids), finishMax)
 		if err := s.finishBatch(ctx, ids[:n], fences, event); err != nil {
 			return err
 		}

@@ -152,19 +152,19 @@ func (s *Sessions) withHandle(of Session) Started {
 // startOnce looks at everything around the new session, and begins it if nothing of that has changed.
 func (s *Sessions) startOnce(ctx context.Context, sid string, st *Start) (entity.Result[life], error) {
 	key := passport.SubjectKey(st.Tenant, st.Subject)
-	p, w, err := s.ground(ctx, key, st)
+	p, b, err := s.ground(ctx, key, st)
 	if err != nil {
 		return entity.Result[life]{}, err
 	}
 	now := moment()
-	at := floors{p.State.count, w.tenant.version, w.all.version}
+	at := floors{p.State.count, b.tenant.version, b.all.version}
 	e := started{
 		Tenant: st.Tenant, Subject: st.Subject, Device: st.Device, ACR: st.ACR, AMR: st.AMR, AuthTime: st.AuthTime,
 		Scopes: st.Scopes, State: st.State, IdleMS: st.Idle.Milliseconds(), Expires: now.Add(st.Absolute), At: now,
 		Floors: at,
 	}
 	also := func(ctx context.Context, _, _ life, _ []any) (journal.Unit, error) {
-		u, evicted, err := s.places(ctx, key, now, &w, p)
+		u, evicted, err := s.places(ctx, key, now, &b, p)
 		if err != nil {
 			return u, err
 		}
@@ -178,7 +178,7 @@ func (s *Sessions) startOnce(ctx context.Context, sid string, st *Start) (entity
 		}
 		value, err := json.Marshal(place{now, st.Idle.Milliseconds(), e.Expires, st.Tenant, at})
 		u.Appends = append(u.Appends, subject, note)
-		u.Records = append(u.Records, w.check(), timer.Set(timerKey(sid), e.Expires, nil),
+		u.Records = append(u.Records, b.check(), timer.Set(timerKey(sid), e.Expires, nil),
 			journal.RecordWrite{Kind: liveKind, Key: key + "/" + sid, Expect: journal.None, Value: value})
 		return u, err
 	}
@@ -187,22 +187,22 @@ func (s *Sessions) startOnce(ctx context.Context, sid string, st *Start) (entity
 
 // ground returns what a new session stands on: its subject, and the revocations around it. It returns [ErrEnded] if one
 // of them came after the proof of who the subject is.
-func (s *Sessions) ground(ctx context.Context, key string, st *Start) (p entity.Snapshot[person], w wide, err error) {
+func (s *Sessions) ground(ctx context.Context, key string, st *Start) (p entity.Snapshot[person], b bars, err error) {
 	if err := s.fresh(ctx); err != nil {
-		return p, w, err
+		return p, b, err
 	}
 	if p, err = s.person(ctx, key); err != nil {
-		return p, w, err
+		return p, b, err
 	}
-	if w, err = s.wide(ctx, st.Tenant); err != nil || st.Proved.IsZero() {
-		return p, w, err
+	if b, err = s.barsOf(ctx, st.Tenant); err != nil || st.Proved.IsZero() {
+		return p, b, err
 	}
-	for _, end := range []Ended{p.State.end, w.tenant.end, w.all.end} {
+	for _, end := range []Ended{p.State.end, b.tenant.end, b.all.end} {
 		if !st.Proved.After(end.At) && !end.At.IsZero() {
-			return p, w, fmt.Errorf("%w: revoked after the proof was made", ErrEnded)
+			return p, b, fmt.Errorf("%w: revoked after the proof was made", ErrEnded)
 		}
 	}
-	return p, w, nil
+	return p, b, nil
 }
 
 // newSubject returns the append that gives a new subject its state, or checks that the one there is did not change.
@@ -264,7 +264,7 @@ const evictMax = 20
 
 // places returns what makes room for one more session, if there is any, and which sessions that ends.
 func (s *Sessions) places(
-	ctx context.Context, key string, now time.Time, w *wide, p entity.Snapshot[person],
+	ctx context.Context, key string, now time.Time, b *bars, p entity.Snapshot[person],
 ) (u journal.Unit, evicted []string, err error) {
 	count, err := s.log.Record(ctx, countKind, key)
 	if err != nil && !errors.Is(err, journal.ErrNotFound) {
@@ -280,7 +280,7 @@ func (s *Sessions) places(
 	var living []taken
 	for _, t := range all {
 		if f := t.Floors; now.Before(t.Expires) && p.State.revoked <= f.Subject &&
-			w.tenant.version <= f.Tenant && w.all.version <= f.All {
+			b.tenant.version <= f.Tenant && b.all.version <= f.All {
 			living = append(living, t)
 		} else if len(u.Records) <= evictMax {
 			u.Records = append(u.Records, vacate(key, t.sid))
