@@ -31,7 +31,7 @@ type authorityFlags struct {
 	Issuer      string   `placeholder:"URL" help:"What passports name as their issuer, and where their keys are found; without it the node's address."`
 	TrustDomain string   `name:"trust-domain" placeholder:"NAME" help:"Whom passports are for: the audience that services check${usualDomain}."`
 	Public      string   `placeholder:"FILE" help:"JSON that declares the attributes which passports carry."`
-	Scope       []string `sep:"none" placeholder:"NAME" help:"What a session may do when its start says nothing else; may be repeated${usualScopes}."`
+	Scope       []string `sep:"none" placeholder:"NAME" help:"What a session may do when its start says nothing else; may be repeated."`
 	Advertise   string   `placeholder:"URL" help:"Where other processes reach this very node; without it the node's address."`
 	OldSealKey  []string `name:"old-seal-key" sep:"none" placeholder:"FILE" help:"A seal key that was used before; may be repeated."`
 }

@@ -31,7 +31,7 @@ type devCmd struct {
 	Data   string `default:"vidimus-data" placeholder:"DIR" help:"Directory of the journal; it is made when there is none (${default})."`
 	Listen string `default:"127.0.0.1:7420" placeholder:"ADDR" help:"Where to listen; port 0 takes a free one (${default})."`
 
-	authorityFlags `set:"usualDomain= (dev)" set:"usualScopes= (read and write)"`
+	authorityFlags `set:"usualDomain= (dev)"`
 	SealKey        string `name:"seal-key" placeholder:"FILE" help:"Key that signing keys are sealed with; without it seal.key in the directory, which is made when there is none."`
 }
 
@@ -71,7 +71,7 @@ type serveCmd struct {
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"Private key in PEM; with --tls-cert."`
 
-	authorityFlags `set:"usualDomain=" set:"usualScopes="`
+	authorityFlags `set:"usualDomain="`
 	SealKey        string `name:"seal-key" placeholder:"FILE" help:"Key that signing keys are sealed with. With it the node is an authority: it keeps sessions and mints passports."`
 }
 
