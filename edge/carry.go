@@ -18,13 +18,12 @@ import (
 )
 
 const (
-	dialTimeout      = 5 * time.Second
-	idleTimeout      = 90 * time.Second
-	idleConnections  = 256 // to each upstream
-	upstreamHeaders  = 64 << 10
-	expectContinue   = time.Second
-	discardMax       = 64 << 10 // what is read of an answer that is thrown away
-	supersededReason = `error="superseded"`
+	dialTimeout     = 5 * time.Second
+	idleTimeout     = 90 * time.Second
+	idleConnections = 256 // to each upstream
+	upstreamHeaders = 64 << 10
+	expectContinue  = time.Second
+	discardMax      = 64 << 10 // what is read of an answer that is thrown away
 )
 
 // transports makes one transport for each kind of upstream and timeout.
@@ -69,21 +68,32 @@ func newTransport(clear bool, timeout time.Duration) *http.Transport {
 // carrier sends a request through the transport of its route.
 type carrier struct{ edge *Edge }
 
-// roundsOfCarry is how often a request is sent at most while the state changes faster than passports arrive.
-const roundsOfCarry = 4
+// How often a request is sent at most: while the state changes faster than passports arrive, and while a service takes
+// a passport for another reason for no good. A second one of those tells whether it was the first one's fault.
+const (
+	roundsOfChange = 4
+	roundsOfDoubt  = 2
+)
 
-// errChanging says that a service knew of a later change each time it was asked. It did nothing, and the client is as
-// signed in as before, so it must not see the service's 401.
-var errChanging = errors.New("the state changes faster than passports arrive")
+// What a service refused for the passport's sake, each time it was asked. It did nothing, and the client is as signed in
+// as before, so it must not see the service's 401.
+var (
+	errChanging = errors.New("the state changes faster than passports arrive")
+	errRefused  = errors.New("the service refuses the passports of the authority")
+)
 
-// RoundTrip sends a request. If the service answers that the passport is superseded, it gets a new one and the same
-// request again, as long as its body is at hand, and a few times at most. Then it returns errChanging.
+// RoundTrip sends a request. If the service answers that the passport is no good, it gets a new one and the same
+// request again, as long as its body is at hand, and a few times at most. Then it returns errChanging or errRefused.
 func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) {
 	v := visitOf(r.Context())
 	res, err := v.route.carrier.RoundTrip(r)
 	for round := 1; ; round++ {
-		if err != nil || res.StatusCode != http.StatusUnauthorized || v.held == nil || !superseded(res.Header) {
+		if err != nil || res.StatusCode != http.StatusUnauthorized || v.held == nil {
 			return res, err
+		}
+		rounds, finally := doubted(res.Header)
+		if rounds == 0 {
+			return res, nil
 		}
 		fresh, failed := c.edge.mint.fetch(r.Context(), v.handle, c.edge.mint.event(), v.from)
 		if failed != nil {
@@ -92,8 +102,8 @@ func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) {
 		_, _ = io.CopyN(io.Discard, res.Body, discardMax)
 		_ = res.Body.Close()
 		body, again := v.again(r)
-		if !again || round == roundsOfCarry {
-			return nil, errChanging
+		if !again || round >= rounds {
+			return nil, finally
 		}
 		v.held, v.age, v.known = fresh, fresh.age(clock.Now()), fresh.claims.Mark
 		next := *r
@@ -113,13 +123,23 @@ func (v *visit) again(r *http.Request) (body io.ReadCloser, ok bool) {
 	return r.Body, r.Body == nil || r.Body == http.NoBody
 }
 
-// superseded reports whether a service refused a passport because it knows of a later change.
-func superseded(h http.Header) bool {
+// doubted returns in how many rounds to try whether another passport will do, 0 for none, and what to say if not. A
+// service says why it refuses a passport as [passport.Challenge] does: it knows of a later change, follows another log
+// or other keys by now, or has another clock.
+func doubted(h http.Header) (rounds int, finally error) {
 	for _, line := range h["Www-Authenticate"] {
-		if scheme, rest, _ := strings.Cut(line, " "); strings.EqualFold(scheme, header.TxnToken) &&
-			strings.Contains(rest, supersededReason) {
-			return true
+		scheme, rest, _ := strings.Cut(line, " ")
+		_, code, _ := strings.Cut(rest, `error="`)
+		code, _, _ = strings.Cut(code, `"`)
+		if !strings.EqualFold(scheme, header.TxnToken) {
+			continue
+		}
+		switch code {
+		case "superseded":
+			return roundsOfChange, errChanging
+		case "foreign", "expired", "invalid_token", "revoked":
+			return roundsOfDoubt, errRefused
 		}
 	}
-	return false
+	return 0, nil
 }

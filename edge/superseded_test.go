@@ -54,3 +54,42 @@ func TestALargeRequestThatIsSupersededMayBeTriedAgain(t *testing.T) {
 		t.Error("the answer does not say when to try again")
 	}
 }
+
+func TestAServicesDoubtIsNoSignOut(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]struct{ status, tries int }{
+		"foreign": {503, 2}, "expired": {503, 2}, "invalid_token": {503, 2}, "revoked": {503, 2},
+		"no_session": {401, 1}, "insufficient_scope": {401, 1}, "": {401, 1},
+	} {
+		var doubts, tries atomic.Int64
+		s := open(t, func(w http.ResponseWriter, r *http.Request) {
+			tries.Add(1)
+			if doubts.Add(-1) >= 0 {
+				w.Header().Add("WWW-Authenticate", "Cookie")
+				w.Header().Add("WWW-Authenticate", `Txn-Token error="`+code+`"`)
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+		}, nil)
+		handle := s.signIn("alice")
+		for doubt, status := range map[int64]int{1: 200, 9: want.status} {
+			if want.tries == 1 {
+				status = want.status
+			}
+			doubts.Store(doubt)
+			tries.Store(0)
+			got := s.call(t, "GET", "/account/", handle)
+			if got.status != status || tries.Load() != int64(want.tries) {
+				t.Errorf("%q, %d times: got %d after %d tries, want %d after %d",
+					code, doubt, got.status, tries.Load(), status, want.tries)
+			}
+			if status == 503 && got.header.Get("Retry-After") == "" {
+				t.Errorf("%q: the answer does not say when to try again", code)
+			}
+		}
+		doubts.Store(9)
+		s.end(handle)
+		if got := s.call(t, "GET", "/account/", handle); got.status != 401 {
+			t.Errorf("%q, after the session has ended: got %d", code, got.status)
+		}
+	}
+}
