@@ -34,6 +34,7 @@ type visit struct {
 	position    header.Mark
 
 	held      *held // nil if the request goes on without a passport
+	unknown   bool  // whether that is because nobody could say whose it is
 	age       time.Duration
 	known     header.Mark // how far the log was known
 	readOnly  bool
@@ -148,7 +149,7 @@ func (v *visit) enter(ctx context.Context) *refusal {
 	case err == nil && v.held != nil:
 		return v.authorised()
 	case v.route.Public:
-		v.held = nil
+		v.held, v.unknown = nil, err != nil && !errors.Is(err, passport.ErrNoSession)
 		return nil
 	case err == nil || errors.Is(err, passport.ErrNoSession):
 		return v.signIn()
@@ -207,7 +208,7 @@ func (v *visit) resolve(ctx context.Context) error {
 	if !v.jar.old {
 		return err
 	}
-	limited, done := v.patience(ctx)
+	limited, done := v.patience(ctx, nil)
 	defer done()
 	handle, ok, failed := e.config.Legacy.Import(limited, v.in)
 	switch {

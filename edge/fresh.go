@@ -29,7 +29,7 @@ func (v *visit) obtain(ctx context.Context) error {
 	if v.demanding() {
 		after = m.event() // only a call that begins from now on has seen all that the request may have seen
 	}
-	limited, done := v.patience(ctx)
+	limited, done := v.patience(ctx, h)
 	defer done()
 	fresh, err := m.fetch(limited, v.handle, after, v.from)
 	if err == nil && fresh.age(clock.Now()) > v.maxStale() && fresh.asked.Before(now) {
@@ -51,18 +51,23 @@ func (v *visit) demanding() bool {
 	return mode != "" && mode != header.MinimizeLatency || v.position != (header.Mark{})
 }
 
-// publicPatience is how long a request waits for the authority that goes on without a passport, too.
-const publicPatience = 250 * time.Millisecond
+// shortPatience is how long a request waits for the authority that can go on without it.
+const shortPatience = 250 * time.Millisecond
 
 // patience bounds how long a request waits for the authority, or for the importer. Who only reads a public page gets it
-// without being recognised rather than not at all. Where people sign in or out, and where something is written, it
-// matters who they are.
-func (v *visit) patience(ctx context.Context) (context.Context, context.CancelFunc) {
-	if !v.route.Public || v.route.SignIn || !isSafe(v.in.Method) || upgrade(v.in.Header) != "" || v.demanding() ||
-		v.consistency.MaxStale > 0 {
-		return ctx, func() {}
+// without being recognised rather than not at all, and who may read by what is at hand does so. Where people sign in or
+// out, and where something is written, it matters who they are.
+func (v *visit) patience(ctx context.Context, h *held) (context.Context, context.CancelFunc) {
+	if v.readsWithout() || h != nil && v.stillReads(h, passport.ErrUnavailable) {
+		return context.WithTimeoutCause(ctx, shortPatience, passport.ErrUnavailable)
 	}
-	return context.WithTimeoutCause(ctx, publicPatience, passport.ErrUnavailable)
+	return ctx, func() {}
+}
+
+// readsWithout reports whether a request is as well answered without a passport.
+func (v *visit) readsWithout() bool {
+	return v.route.Public && !v.route.SignIn && isSafe(v.in.Method) && upgrade(v.in.Header) == "" && !v.demanding() &&
+		v.consistency.MaxStale == 0
 }
 
 // maxStale is the bound of the route, or a smaller one of the request.

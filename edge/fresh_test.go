@@ -5,11 +5,16 @@
 package edge
 
 import (
+	"context"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/vidimus/passport"
+	"example.com/vidimus/passport/header"
 )
 
 func TestAPublicPageWaitsForNoSilentAuthority(t *testing.T) {
@@ -40,7 +45,7 @@ func TestAPublicPageWaitsForNoSilentAuthority(t *testing.T) {
 		if took := call("GET", ownPaths+"status"); took != 0 || authority.asked != 0 {
 			t.Errorf("the edge's own page takes %v, and asks %d times", took, authority.asked)
 		}
-		if took := call("GET", "/"); took != publicPatience {
+		if took := call("GET", "/"); took != shortPatience {
 			t.Errorf("a public page takes %v", took)
 		}
 		authority.answer <- nil // which comes late, and not for nothing
@@ -58,4 +63,88 @@ func TestAPublicPageWaitsForNoSilentAuthority(t *testing.T) {
 			time.Sleep(failingFor)
 		}
 	})
+}
+
+func TestWhoMayReadOnDoesNotWaitForASilentAuthority(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		authority := &slow{answer: make(chan error)}
+		e, err := Open(Config{Authority: authority, Transport: says("hello"), Routes: []Route{{
+			Path: "/", Upstream: "http://service.example", MaxStale: time.Second, WhenStale: passport.ReadOnly,
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := func(method string) (*httptest.ResponseRecorder, time.Duration) {
+			r := httptest.NewRequest(method, "/", nil)
+			r.Header.Set("Cookie", CookieName+"="+someHandle)
+			w, began := httptest.NewRecorder(), time.Now()
+			e.ServeHTTP(w, r)
+			return w, time.Since(began)
+		}
+		first := make(chan int, 1)
+		go func() {
+			w, _ := call("GET")
+			first <- w.Code
+		}()
+		synctest.Wait()
+		authority.answer <- nil
+		if status := <-first; status != 200 {
+			t.Fatalf("before, a read gets %d", status)
+		}
+		time.Sleep(5 * time.Second)
+		for range 10 {
+			w, took := call("GET")
+			stale, _, err := header.GetStaleness(w.Header())
+			if w.Code != 200 || took > shortPatience || err != nil || !stale.ReadOnly {
+				t.Errorf("a read gets %d after %v, with %q", w.Code, took, w.Header()[header.StalenessField])
+			}
+		}
+		if w, took := call("POST"); w.Code != 503 || took > mintTimeout {
+			t.Errorf("a write gets %d after %v", w.Code, took)
+		}
+		if w, _ := call("GET"); w.Code != 200 {
+			t.Errorf("a read after it gets %d", w.Code)
+		}
+		time.Sleep(time.Minute)
+		if w, _ := call("GET"); w.Code != 503 {
+			t.Errorf("when the passport has ended, a read gets %d", w.Code)
+		}
+	})
+}
+
+// fails is an authority that has one answer.
+type fails struct{ err error }
+
+func (f fails) Mint(context.Context, passport.Ask) (passport.Grant, error) {
+	return passport.Grant{}, f.err
+}
+
+// heard answers a request with the staleness that the service was told of.
+type heard struct{}
+
+func (heard) RoundTrip(r *http.Request) (*http.Response, error) {
+	return says(r.Header.Get(header.StalenessField)).RoundTrip(r)
+}
+
+func TestWhetherNobodyAsksOrNobodyKnowsIsSaid(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[error]string{
+		passport.ErrUnavailable: "unknown", passport.ErrNoSession: "", passport.ErrRevoked: "",
+	} {
+		e, err := Open(Config{Authority: fails{answer}, Transport: heard{}, Routes: []Route{{
+			Path: "/", Public: true, Upstream: "http://service.example",
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
+		r.Header.Set("Cookie", CookieName+"="+someHandle)
+		r.Header.Set(header.StalenessField, "7")
+		e.ServeHTTP(w, r)
+		if told := w.Body.String(); told != want || w.Header().Get(header.StalenessField) != want || w.Code != 200 {
+			t.Errorf("%v: got %d, the service is told %q and the client %q, want %q",
+				answer, w.Code, told, w.Header().Get(header.StalenessField), want)
+		}
+	}
 }

@@ -102,6 +102,7 @@ func (v *visit) hidden(name string) bool {
 // speak sets what the edge says to the service.
 func (v *visit) speak(h http.Header) {
 	if v.held == nil {
+		v.doubt(h)
 		return
 	}
 	v.held.set(h)
@@ -115,6 +116,13 @@ func (v *visit) speak(h http.Header) {
 			c.Mode = header.Exact
 		}
 		h.Set(header.ConsistencyField, c.String())
+	}
+}
+
+// doubt says of a request that goes on without a passport that this may not mean that nobody is signed in.
+func (v *visit) doubt(h http.Header) {
+	if v.unknown {
+		header.SetStaleness(h, header.Staleness{})
 	}
 }
 
@@ -232,6 +240,7 @@ func (v *visit) answerPosition(h http.Header) header.Mark {
 func (v *visit) report(h http.Header, far header.Mark) {
 	if v.held == nil {
 		header.SetPosition(h, far)
+		v.doubt(h)
 		return
 	}
 	h[header.Position] = v.held.position
@@ -295,6 +304,11 @@ func (e *Edge) failed(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errChanging):
 		refuse(http.StatusServiceUnavailable, "changing", "the state was just changed, and nothing was done; try again").
 			after(time.Second).answer(w)
+	case errors.Is(err, errRefused):
+		e.warn("a service refuses the authority's passports: compare its issuer, audience and clock with the authority's",
+			"route", v.route.Path)
+		refuse(http.StatusServiceUnavailable, "passport_refused", "the service takes no passport now, and did nothing; "+
+			"try again").after(time.Second).answer(w)
 	case errors.As(err, &network) && network.Timeout():
 		e.warn("a service does not answer in time", "route", v.route.Path, "error", err)
 		refuse(http.StatusGatewayTimeout, "timeout", "the service does not answer in time").answer(w)
