@@ -68,15 +68,15 @@ func newTransport(clear bool, timeout time.Duration) *http.Transport {
 // carrier sends a request through the transport of its route.
 type carrier struct{ edge *Edge }
 
-// How often a request is sent at most: while the state changes faster than passports arrive, and while a service takes
-// a passport for another reason for no good. A second one of those tells whether it was the first one's fault.
+// How often a request is sent at most: while the state changes faster than passports arrive, and while a service
+// refuses passports for another reason, where a second one tells whether it was the first one's fault.
 const (
 	roundsOfChange = 4
 	roundsOfDoubt  = 2
 )
 
-// What a service refused for the passport's sake, each time it was asked. It did nothing, and the client is as signed in
-// as before, so it must not see the service's 401.
+// What a service refused for the passport's sake, each time it was asked. It did nothing, and the client is as signed
+// in as before, so it must not see the service's 401.
 var (
 	errChanging = errors.New("the state changes faster than passports arrive")
 	errRefused  = errors.New("the service refuses the passports of the authority")
