@@ -61,7 +61,7 @@ var plan = []room{
 		path: "passport/passportconnect", may: []string{"passport", "passport/header"},
 		outside: []string{"connectrpc.com/connect"},
 	},
-	{path: "passport/keyring", may: []string{"journal", "cell", "passport"}},
+	{path: "passport/keyring", may: []string{"journal", "cell", "passport", "passport/header"}},
 	{path: "heartbeat", may: []string{"passport"}},
 	{path: "heartbeat/feed", may: []string{"journal", "passport", "passport/header", "heartbeat"}},
 	{path: "heartbeat/attack"}, // tests alone, in processes

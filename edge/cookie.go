@@ -7,14 +7,13 @@ package edge
 import (
 	"net/http"
 	"strings"
+
+	"example.com/vidimus/passport/header"
 )
 
 // CookieName is the name of the session's cookie. Its prefix makes browsers refuse it from other hosts and without
 // TLS.
 const CookieName = "__Host-vid"
-
-// handleMax is the longest handle that is taken for one.
-const handleMax = 160
 
 // space is what servers trim from the pairs of a cookie.
 const space = " \t\r\n"
@@ -41,56 +40,16 @@ func ClearHandle(w http.ResponseWriter) {
 	w.Header().Add("Set-Cookie", CookieName+"="+attributes+"; Max-Age=0")
 }
 
-// wellFormed reports whether a value has the form v1.<cell>.<22>.<generation>.<22>. Only the authority knows
-// whether it is genuine.
+// wellFormed reports whether a value has the form of a handle. Only the authority knows whether it is genuine.
 func wellFormed(handle string) bool {
-	rest, ok := strings.CutPrefix(handle, "v1.")
-	if !ok || len(handle) > handleMax {
-		return false
-	}
-	rest, mac, _ := cutLast(rest)
-	rest, generation, _ := cutLast(rest)
-	cell, sid, ok := cutLast(rest)
-	return ok && cell != "" && isName(cell) && len(sid) == 22 && isName(sid) && len(mac) == 22 && isName(mac) &&
-		isNumber(generation)
+	_, ok := header.HandleCell(handle)
+	return ok
 }
 
 // cellOf returns the cell of a well-formed handle.
 func cellOf(handle string) string {
-	rest, _, _ := cutLast(handle[len("v1."):])
-	rest, _, _ = cutLast(rest)
-	cell, _, _ := cutLast(rest)
+	cell, _ := header.HandleCell(handle)
 	return cell
-}
-
-func cutLast(s string) (before, after string, ok bool) {
-	i := strings.LastIndexByte(s, '.')
-	if i < 0 {
-		return "", s, false
-	}
-	return s[:i], s[i+1:], true
-}
-
-func isName(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
-			return false
-		}
-	}
-	return true
-}
-
-func isNumber(s string) bool {
-	if s == "" || len(s) > 19 {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return true
 }
 
 // eachCookie calls yield for each pair of a request's Cookie fields, with the pair as it stands, until yield

@@ -10,32 +10,6 @@ import (
 	"testing"
 )
 
-func TestHandlesHaveOneForm(t *testing.T) {
-	t.Parallel()
-	sid, mac := strings.Repeat("A", 22), strings.Repeat("b", 22)
-	for handle, cell := range map[string]string{
-		"v1.main." + sid + ".1." + mac:                               "main",
-		"v1.eu.west-1_a." + sid + ".9223372036854775807." + mac:      "eu.west-1_a",
-		"v1.main." + sid + "..":                                      "",
-		"v1.." + sid + ".1." + mac:                                   "",
-		"v1." + sid + ".1." + mac:                                    "",
-		"v2.main." + sid + ".1." + mac:                               "",
-		"v1.main." + sid + ".-1." + mac:                              "",
-		"v1.main." + sid + "." + strings.Repeat("1", 20) + "." + mac: "",
-		"v1.main." + sid[1:] + ".1." + mac:                           "",
-		"v1.main." + sid + ".1." + mac + "=":                         "",
-		"v1.ma in." + sid + ".1." + mac:                              "",
-		"v1." + strings.Repeat("c", 120) + "." + sid + ".1." + mac:   "",
-		"": "",
-	} {
-		if got := wellFormed(handle); got != (cell != "") {
-			t.Errorf("%q is well-formed: %v", handle, got)
-		} else if got && cellOf(handle) != cell {
-			t.Errorf("the cell of %q is %q", handle, cellOf(handle))
-		}
-	}
-}
-
 // FuzzNoHandleReachesAService takes cookies out and reads what is left as net/http does.
 func FuzzNoHandleReachesAService(f *testing.F) {
 	for _, seed := range []string{

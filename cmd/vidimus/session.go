@@ -15,6 +15,7 @@ import (
 	"example.com/vidimus/cmd/vidimus/internal/screen"
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/passport/header"
 	"example.com/vidimus/server/remote"
 	"example.com/vidimus/session"
 )
@@ -289,7 +290,7 @@ func (c *sessionShowCmd) Run(ctx context.Context, a *app, s *sessionCmd) error {
 
 // find returns the session that an id or a handle names.
 func find(ctx context.Context, sessions *remote.Sessions, text string) (session.Session, error) {
-	if strings.HasPrefix(text, "v1.") {
+	if strings.HasPrefix(text, header.HandlePrefix) {
 		started, err := sessions.Resolve(ctx, text)
 		return started.Session, err
 	}

@@ -15,21 +15,20 @@ import (
 
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/passport"
+	"example.com/vidimus/passport/header"
 )
 
 // Parts of a handle.
 const (
-	handlePrefix = "v1."
-	maxHandle    = 512 // bytes
-	sidSize      = 22  // base64url of 128 bits
-	macSize      = 22
+	sidSize = 22 // base64url of 128 bits
+	macSize = 22
 )
 
 // Handle returns the opaque handle of a generation of a session: "v1.<cell>.<sid>.<generation>.<mac>". The MAC is
 // HMAC-SHA-256, cut to 128 bits, with a key that all nodes of the authority share.
 func (r *Ring) Handle(cell, sid string, generation int64) string {
 	s := r.snapshot.Load()
-	text := handlePrefix + cell + "." + sid + "." + strconv.FormatInt(generation, 10)
+	text := header.HandlePrefix + cell + "." + sid + "." + strconv.FormatInt(generation, 10)
 	return text + "." + s.handles[signs(s.handles, clock.Now())].mac(text)
 }
 
@@ -38,7 +37,7 @@ func (r *Ring) Handle(cell, sid string, generation int64) string {
 // know when the ring is behind: another node may have made it.
 func (r *Ring) OpenHandle(cell, handle string) (sid string, generation int64, err error) {
 	s := r.snapshot.Load()
-	if len(handle) > maxHandle {
+	if len(handle) > header.HandleMax {
 		return "", 0, passport.ErrNoSession
 	}
 	cut := max(strings.LastIndexByte(handle, '.'), 0)
@@ -54,7 +53,7 @@ func (r *Ring) OpenHandle(cell, handle string) (sid string, generation int64, er
 		return "", 0, passport.ErrNoSession
 	}
 	// Genuine from here on, so only what this ring once wrote is taken apart.
-	rest, ours := strings.CutPrefix(text, handlePrefix+cell+".")
+	rest, ours := strings.CutPrefix(text, header.HandlePrefix+cell+".")
 	sid, number, two := strings.Cut(rest, ".")
 	generation, err = strconv.ParseInt(number, 10, 64)
 	if !ours || !two || len(sid) != sidSize || err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"example.com/vidimus/journal/mem"
 	"example.com/vidimus/passport"
+	"example.com/vidimus/passport/header"
 	"example.com/vidimus/passport/keyring"
 )
 
@@ -23,6 +24,9 @@ func TestForgedHandlesAreRefused(t *testing.T) {
 	good := r.Handle("main", sid, 12)
 	if got, generation, err := r.OpenHandle("main", good); got != sid || generation != 12 || err != nil {
 		t.Fatalf("OpenHandle(%q) = %q, %d, %v", good, got, generation, err)
+	}
+	if cell, ok := header.HandleCell(good); cell != "main" || !ok {
+		t.Errorf("%q has not the form of a handle", good)
 	}
 	mac := good[strings.LastIndexByte(good, '.')+1:]
 	for name, handle := range map[string]string{

@@ -19,9 +19,6 @@ import (
 	"example.com/vidimus/session"
 )
 
-// handleBegin is what every handle begins with; no passport does.
-const handleBegin = "v1."
-
 // inactive is all that is said of a token that is not good: RFC 7662, section 2.2, asks not to say why.
 type inactive struct {
 	Active bool `json:"active"`
@@ -61,7 +58,7 @@ func (a *Authority) introspect(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), mintTimeout)
 	defer cancel()
-	if strings.HasPrefix(text, handleBegin) {
+	if strings.HasPrefix(text, header.HandlePrefix) {
 		a.introspectHandle(ctx, w, r, text)
 		return
 	}
@@ -149,7 +146,7 @@ func (a *Authority) revoke(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(r.Context(), mintTimeout)
 		defer cancel()
-		if strings.HasPrefix(text, handleBegin) {
+		if strings.HasPrefix(text, header.HandlePrefix) {
 			err = a.endByHandle(ctx, v, text)
 		} else {
 			err = a.revokePassport(ctx, v, text)
