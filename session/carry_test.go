@@ -84,7 +84,7 @@ func randomEvent(chance *rand.Rand) any {
 		refused{1, at},
 		wentIdle{at, at},
 		expired{at},
-		ended{Withdrawn, "ops", "lost", at},
+		ended{Revoked, "ops", "lost", at},
 	}
 	return events[chance.IntN(len(events))]
 }

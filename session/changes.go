@@ -9,6 +9,7 @@ import (
 
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/passport/keyring"
 )
 
 // Changes says what an event of the journal does to passports that were minted before it. It is what heartbeat/feed is
@@ -39,7 +40,7 @@ func ChangesFilter() journal.Filter {
 		{Category: sessionCategory},
 		{Category: subjectCategory},
 		{Category: tenantCategory},
-		{Category: keyCategory},
+		{Category: keyring.Category},
 		{Category: revokeCategory},
 	}
 }
@@ -57,7 +58,7 @@ func change(name string) (heartbeat.Scope, heartbeat.Effect) {
 		return heartbeat.Subject, heartbeat.Revoked
 	case typeTenantRevoked:
 		return heartbeat.Tenant, heartbeat.Revoked
-	case typeKeyRevoked:
+	case keyring.EventRevoked:
 		return heartbeat.Key, heartbeat.Revoked
 	case typeTokenRevoked:
 		return heartbeat.Token, heartbeat.Revoked
@@ -77,7 +78,7 @@ func categoryOf(scope heartbeat.Scope) string {
 	case heartbeat.Tenant:
 		return tenantCategory
 	case heartbeat.Key:
-		return keyCategory
+		return keyring.Category
 	}
 	return revokeCategory
 }

@@ -47,7 +47,7 @@ func TestStoredEventsAreReadForEver(t *testing.T) {
 		`{"since":"2026-11-21T14:30:00.123456Z","at":"2026-11-21T14:30:00.123456Z"}`: wentIdle{at, at},
 		`{"at":"2026-11-21T14:30:00.123456Z"}`:                                       expired{at},
 		`{"why":"revoked","by":"ops","reason":"lost","at":"2026-11-21T14:30:00.123456Z"}`: ended{
-			Withdrawn, "ops", "lost", at,
+			Revoked, "ops", "lost", at,
 		},
 		`{"set":{"tab":1},"unset":["cart"],"via":"s","by":"desk"}`: subjectChanged{
 			attributes, []string{"cart"}, "s", "desk",
@@ -92,7 +92,7 @@ func storedCarried(at time.Time, attributes State) map[string]schema.Event {
 			2, at,
 			&carriedBefore{"1", []string{}, at, []string{"read"}, 1},
 			3, at,
-			&ended{Withdrawn, "ops", "lost", at},
+			&ended{Revoked, "ops", "lost", at},
 		},
 		`{"state":{},"count":7,"revoked":6,"end":{"by":"ops","reason":"lost",` +
 			`"at":"2026-11-21T14:30:00.123456Z"}}`: subjectCarried{

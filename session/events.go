@@ -19,7 +19,6 @@ const (
 	subjectCategory  = "subject"
 	activityCategory = "activity"
 	tenantCategory   = "tenant"
-	keyCategory      = "key"
 	revokeCategory   = "revocation"
 
 	allStream   journal.Stream = revokeCategory + "-all"
@@ -37,7 +36,6 @@ func SubjectStream(tenant, subject string) journal.Stream {
 // Types of events that end things, beside those of the entities.
 const (
 	typeTenantRevoked = "tenant.revoked"
-	typeKeyRevoked    = "key.revoked"
 	typeTokenRevoked  = "token.revoked"
 	typeAllRevoked    = "all.revoked"
 	typeSignedIn      = "subject.signed-in"

@@ -176,9 +176,9 @@ func (l life) Evolve(event any) life {
 		l.refusals++
 		l.refusedAt = e.At
 	case wentIdle:
-		l.Ended = &Ended{At: e.At, Why: WasIdle}
+		l.Ended = &Ended{At: e.At, Why: Idle}
 	case expired:
-		l.Ended = &Ended{At: e.At, Why: TooOld}
+		l.Ended = &Ended{At: e.At, Why: Expired}
 	case ended:
 		l.Ended = &Ended{e.At, e.Why, e.By, e.Reason}
 	case carried:
@@ -300,7 +300,7 @@ func (p person) Evolve(event any) person {
 		p.State = merged(p.State, e.Set, e.Unset)
 	case subjectRevoked:
 		p.revoked = p.count
-		p.end = Ended{e.At, Withdrawn, e.By, e.Reason}
+		p.end = Ended{e.At, Revoked, e.By, e.Reason}
 	}
 	return p
 }
@@ -318,7 +318,7 @@ func (p person) Carry() any {
 func (e subjectCarried) person() person {
 	p := person{State: e.State, count: e.Count, revoked: e.Revoked}
 	if over := e.End; over != nil {
-		p.end = Ended{over.At, Withdrawn, over.By, over.Reason}
+		p.end = Ended{over.At, Revoked, over.By, over.Reason}
 	}
 	return p
 }

@@ -174,7 +174,7 @@ func (s *Sessions) bar(ctx context.Context, stream journal.Stream) (b bar, err e
 		if err := json.Unmarshal(e.Data, &r); err != nil {
 			return bar{}, errors.Join(entity.ErrHistory, err)
 		}
-		b = bar{e.Version, Ended{r.At, Withdrawn, r.By, r.Reason}}
+		b = bar{e.Version, Ended{r.At, Revoked, r.By, r.Reason}}
 	}
 	return b, nil
 }
@@ -243,7 +243,7 @@ func (l *look) end(now time.Time) *Ended {
 	case l.bars.all.version > of.floors.All:
 		return &l.bars.all.end
 	case !now.Before(of.Expires):
-		return &Ended{At: of.Expires, Why: TooOld}
+		return &Ended{At: of.Expires, Why: Expired}
 	}
 	return nil
 }

@@ -160,7 +160,7 @@ func TestIdleSessionsEndUnderTheLeaseOfWhoWatchesThem(t *testing.T) {
 				}
 			}
 			for i, of := range idle[:7] {
-				want := map[bool]session.Why{true: session.LoggedOut, false: session.WasIdle}[i == 0]
+				want := map[bool]session.Why{true: session.LoggedOut, false: session.Idle}[i == 0]
 				if got, err := h.Get(ctx, of.ID); err != nil || got.Ended == nil || got.Ended.Why != want {
 					t.Errorf("session %d: %+v, %v, want %s", i, got.Ended, err, want)
 				}

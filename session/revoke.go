@@ -37,7 +37,7 @@ func (s *Sessions) Revoke(ctx context.Context, t Target, by, reason string) (jou
 		}
 		return s.revoke(ctx, journal.Stream(tokenPrefix+t.Key), typeTokenRevoked, revocation{by, reason, now}, nil)
 	case heartbeat.Session:
-		of, err := s.End(ctx, t.Key, Ended{At: now, Why: Withdrawn, By: by, Reason: reason})
+		of, err := s.End(ctx, t.Key, Ended{At: now, Why: Revoked, By: by, Reason: reason})
 		return of.Position, err
 	case heartbeat.Subject:
 		return s.revokeSubject(ctx, t, subjectRevoked{by, reason, now})
@@ -117,7 +117,7 @@ func (s *Sessions) revokeSubject(ctx context.Context, t Target, e subjectRevoked
 	if err != nil {
 		return 0, err
 	}
-	if err := s.endAll(ctx, key, ended{Withdrawn, e.By, e.Reason, e.At}, res.State.revoked); err != nil {
+	if err := s.endAll(ctx, key, ended{Revoked, e.By, e.Reason, e.At}, res.State.revoked); err != nil {
 		s.logger.WarnContext(ctx, "sessions of a revoked subject keep their places until they expire", "error", err)
 	}
 	return res.Position, nil
@@ -138,9 +138,9 @@ func (s *Sessions) endAll(ctx context.Context, key string, event ended, before c
 	return s.finishMany(ctx, ids, nil, func(*look) any { return event })
 }
 
-// revokeKey withdraws a signing key.
+// revokeKey revokes a signing key.
 func (s *Sessions) revokeKey(ctx context.Context, kid, by, reason string) (journal.Position, error) {
-	if err := s.cfg.Keys.Withdraw(ctx, kid, by, reason); err != nil {
+	if err := s.cfg.Keys.Revoke(ctx, kid, by, reason); err != nil {
 		return 0, err
 	}
 	head, err := s.log.Head(ctx)
@@ -168,8 +168,8 @@ func (s *Sessions) Idle(ctx context.Context, fence journal.Fence, idle []IdleSes
 	}
 	return s.finishMany(ctx, ids, []journal.Fence{fence}, func(l *look) any {
 		now := moment()
-		if e := l.end(now); e != nil && e.Why == Withdrawn {
-			return ended{Withdrawn, e.By, e.Reason, now}
+		if e := l.end(now); e != nil && e.Why == Revoked {
+			return ended{Revoked, e.By, e.Reason, now}
 		}
 		return wentIdle{since[l.sid], now}
 	})

@@ -115,9 +115,9 @@ type Why string
 // The kinds of ends.
 const (
 	LoggedOut Why = "logged-out"
-	WasIdle   Why = "idle"
-	TooOld    Why = "expired"
-	Withdrawn Why = "revoked"
+	Idle      Why = "idle"
+	Expired   Why = "expired"
+	Revoked   Why = "revoked"
 	Evicted   Why = "evicted"
 )
 

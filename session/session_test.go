@@ -193,7 +193,7 @@ func TestRevokingEndsWhatItNames(t *testing.T) {
 				h.isOver(t, st.ID, st.Handle)
 				got, err := h.Get(ctx, st.ID)
 				e := got.Ended
-				if err != nil || e.Why != session.Withdrawn || e.By != "ops" || e.Reason != "stolen laptop" {
+				if err != nil || e.Why != session.Revoked || e.By != "ops" || e.Reason != "stolen laptop" {
 					t.Errorf("%s: Get = %+v, %v", scope, e, err)
 				}
 				again := h.start(t)

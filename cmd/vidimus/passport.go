@@ -26,13 +26,12 @@ import (
 type passportCmd struct {
 	where
 
-	Mint     passportMintCmd     `cmd:"" help:"Exchange a handle for a passport."`
-	Inspect  passportInspectCmd  `cmd:"" help:"Show what a passport says, without finding out whether it is true."`
-	Verify   passportVerifyCmd   `cmd:"" help:"Find out whether a passport is genuine, for this audience and in time."`
-	Keys     passportKeysCmd     `cmd:"" help:"Show the public keys that passports are verified with."`
-	Rotate   passportRotateCmd   `cmd:"" help:"Make a new key to sign passports with."`
-	Withdraw passportWithdrawCmd `cmd:"" help:"Refuse at once every passport that was signed with a key."`
-	SealKey  passportSealKeyCmd  `cmd:"" name:"seal-key" help:"Make the key that signing keys are sealed with at rest."`
+	Mint    passportMintCmd    `cmd:"" help:"Exchange a handle for a passport."`
+	Inspect passportInspectCmd `cmd:"" help:"Show what a passport says, without finding out whether it is true."`
+	Verify  passportVerifyCmd  `cmd:"" help:"Find out whether a passport is genuine, for this audience and in time."`
+	Keys    passportKeysCmd    `cmd:"" help:"Show the public keys that passports are verified with."`
+	Rotate  passportRotateCmd  `cmd:"" help:"Make a new key to sign passports with."`
+	SealKey passportSealKeyCmd `cmd:"" name:"seal-key" help:"Make the key that signing keys are sealed with at rest."`
 }
 
 // tokenText returns the passport that an argument means: itself, or what comes through the standard input.
@@ -235,6 +234,12 @@ func (c *passportMintCmd) Run(ctx context.Context, a *app, p *passportCmd) error
 
 type passportKeysCmd struct{}
 
+// Help is shown by --help.
+func (c *passportKeysCmd) Help() string {
+	return "A key that got into wrong hands is revoked by `vidimus session revoke key KEY`: what it signed is refused at\n" +
+		"once."
+}
+
 // Run shows the keys.
 func (c *passportKeysCmd) Run(ctx context.Context, a *app, p *passportCmd) error {
 	log, err := p.node(a)
@@ -314,32 +319,6 @@ func (c *passportRotateCmd) Run(ctx context.Context, a *app, p *passportCmd) err
 		return a.object(map[string]string{"kid": kid})
 	}
 	return a.tell("key %s is published, and signs soon", a.style.Name(kid))
-}
-
-type passportWithdrawCmd struct {
-	Kid    string `arg:"" help:"The key, as the list shows it."`
-	By     string `placeholder:"WHO" help:"Who does it, for the history; without it user@host."`
-	Reason string `placeholder:"TEXT" help:"Why, for people."`
-}
-
-// Run withdraws the key.
-func (c *passportWithdrawCmd) Run(ctx context.Context, a *app, p *passportCmd) error {
-	by := c.By
-	if by == "" {
-		by = whoami()
-	}
-	log, err := p.node(a)
-	if err != nil {
-		return err
-	}
-	err = log.Sessions().WithdrawKey(ctx, c.Kid, by, c.Reason)
-	if err = errors.Join(err, log.Close()); err != nil {
-		return err
-	}
-	if a.json {
-		return a.object(map[string]string{"withdrawn": c.Kid})
-	}
-	return a.tell("key %s is withdrawn; passports that it signed are refused", a.style.Name(screen.Printable(c.Kid)))
 }
 
 type passportSealKeyCmd struct {

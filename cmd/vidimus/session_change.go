@@ -170,8 +170,8 @@ type sessionRevokeCmd struct {
 
 // Help is shown by --help.
 func (c *sessionRevokeCmd) Help() string {
-	return `Whoever signs in again gets new passports. Keys are better withdrawn with ` + "`vidimus passport withdraw`" + `, which
-makes a new one, too.
+	return `Whoever signs in again gets new passports. A key that is revoked is published no more, and if it is the one that
+signs, a new one takes its place at once; ` + "`vidimus passport keys`" + ` shows the kids.
 
 Examples:
 
@@ -205,6 +205,9 @@ func (c *sessionRevokeCmd) Run(ctx context.Context, a *app, s *sessionCmd) error
 		}
 		if a.json {
 			return a.object(map[string]any{"scope": c.Scope, "name": c.Name, "position": at})
+		}
+		if target.Scope == heartbeat.Key {
+			return a.tell("key %s is revoked; passports that it signed are refused", a.style.Name(screen.Printable(c.Name)))
 		}
 		return a.tell("passports minted before position %s are refused in this scope", screen.Number(at))
 	})

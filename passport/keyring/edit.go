@@ -17,11 +17,13 @@ import (
 	"example.com/vidimus/journal"
 )
 
-// Events of a key's stream.
+// Category is that of the streams of keys: a key's is its kid behind it. EventRevoked is the type of the event that
+// says there that the key was revoked.
 const (
-	typeMade    = "key.made"
-	typeRevoked = "key.revoked"
-	category    = "key"
+	Category     = "key"
+	EventRevoked = "key.revoked"
+
+	typeMade = "key.made"
 )
 
 // made and revoked are the data of the events.
@@ -35,7 +37,7 @@ type (
 	}
 )
 
-func keyStream(kid string) journal.Stream { return journal.Stream(category + "-" + kid) }
+func keyStream(kid string) journal.Stream { return journal.Stream(Category + "-" + kid) }
 
 // draft is the ring while it is edited.
 type draft struct {
@@ -186,7 +188,7 @@ func (d *draft) remove(at int, by, reason string) error {
 	kid := d.signing[at].ID
 	d.signing = slices.Delete(slices.Clone(d.signing), at, at+1)
 	d.dirty[0] = true
-	return d.event(kid, typeRevoked, revoked{by, reason})
+	return d.event(kid, EventRevoked, revoked{by, reason})
 }
 
 func (d *draft) index(kid string) int {

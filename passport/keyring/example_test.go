@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A ring that signs, rotates, and withdraws a key that got into wrong hands.
+// A ring that signs, rotates, and revokes a key that got into wrong hands.
 
 package keyring_test
 
@@ -26,13 +26,13 @@ func Example() {
 	_, err = ring.Rotate(ctx)
 	fmt.Println(len(ring.KeySet().Keys()), "keys are published:", err)
 
-	fmt.Println("withdrawn:", ring.Withdraw(ctx, first, "ops", "laptop stolen"))
+	fmt.Println("revoked:", ring.Revoke(ctx, first, "ops", "laptop stolen"))
 	for _, key := range ring.KeySet().Keys() {
 		fmt.Println(key.ID != first)
 	}
 	// Output:
 	// 2 keys are published: <nil>
-	// withdrawn: <nil>
+	// revoked: <nil>
 	// true
 	// true
 }

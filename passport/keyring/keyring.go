@@ -174,15 +174,15 @@ func (r *Ring) Rotate(ctx context.Context) (kid string, err error) {
 	return kid, err
 }
 
-// Withdraw stops publishing a key, appends the event key.revoked to its stream, from which the feed tells verifiers,
-// and makes a new key that signs at once if the withdrawn one did. Passports signed with the key are refused from then
-// on. Who withdrew it and why is kept with the event. Twice is fine. It returns journal.ErrInvalid for a key that there
+// Revoke stops publishing a key, appends an event to its stream, from which the feed tells verifiers, and makes a new
+// key that signs at once if the revoked one did. Passports signed with the key are refused from then on. Who revoked it
+// and why is kept with the event. Twice is fine. It returns journal.ErrInvalid for a key that there
 // never was, and the errors of [Open].
-func (r *Ring) Withdraw(ctx context.Context, kid, by, reason string) error {
+func (r *Ring) Revoke(ctx context.Context, kid, by, reason string) error {
 	err := r.edit(ctx, func(d *draft) error {
 		at := d.index(kid)
 		if at < 0 {
-			return r.withdrawn(ctx, kid)
+			return r.wasRevoked(ctx, kid)
 		}
 		signed := at == signs(d.signing, d.now)
 		if err := d.remove(at, by, reason); err != nil || !signed {
@@ -195,18 +195,18 @@ func (r *Ring) Withdraw(ctx context.Context, kid, by, reason string) error {
 		return d.add(key)
 	})
 	if err != nil {
-		return fmt.Errorf("withdraw key %q: %w", kid, err)
+		return fmt.Errorf("revoke key %q: %w", kid, err)
 	}
 	return nil
 }
 
-// withdrawn returns nil if a key was revoked, and journal.ErrInvalid if there never was such a key.
-func (r *Ring) withdrawn(ctx context.Context, kid string) error {
+// wasRevoked returns nil if a key was revoked, and journal.ErrInvalid if there never was such a key.
+func (r *Ring) wasRevoked(ctx context.Context, kid string) error {
 	for e, err := range r.log.ReadStream(ctx, keyStream(kid), &journal.StreamOptions{Backwards: true, Limit: MaxKeys}) {
 		if err != nil {
 			return err
 		}
-		if e.Type == typeRevoked {
+		if e.Type == EventRevoked {
 			return nil
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The ring: opening, rotating, withdrawing, several nodes, wrong seals and changed records.
+// The ring: opening, rotating, revoking, several nodes, wrong seals and changed records.
 
 package keyring_test
 
@@ -220,7 +220,7 @@ func TestHandlesStayReadableForTheirLife(t *testing.T) {
 	})
 }
 
-func TestAWithdrawnKeyIsReplacedAtOnceOnAllNodes(t *testing.T) {
+func TestARevokedKeyIsReplacedAtOnceOnAllNodes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, log := context.Background(), mem.Open()
@@ -229,22 +229,22 @@ func TestAWithdrawnKeyIsReplacedAtOnceOnAllNodes(t *testing.T) {
 		synctest.Wait()
 		bad := kid(t, a)
 		for range 2 { // twice is fine
-			if err := a.Withdraw(ctx, bad, "ops", "laptop stolen"); err != nil {
+			if err := a.Revoke(ctx, bad, "ops", "laptop stolen"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		synctest.Wait() // no time passes: b was woken
 		for name, r := range map[string]*keyring.Ring{"the node": a, "the other node": b} {
 			if got := kid(t, r); got == bad || has(t, r.KeySet(), bad) || !has(t, r.KeySet(), got) {
-				t.Errorf("%s signs with %s after %s was withdrawn; published: %v", name, got, bad, has(t, r.KeySet(), bad))
+				t.Errorf("%s signs with %s after %s was revoked; published: %v", name, got, bad, has(t, r.KeySet(), bad))
 			}
 		}
 		if kid(t, a) != kid(t, b) {
 			t.Error("the nodes sign with different keys")
 		}
 		var invalid *journal.InvalidError
-		if err := a.Withdraw(ctx, "nosuchke", "ops", ""); !errors.As(err, &invalid) || invalid.Field != "kid" {
-			t.Errorf("withdrawing an unknown key: %v, want an InvalidError of kid", err)
+		if err := a.Revoke(ctx, "nosuchke", "ops", ""); !errors.As(err, &invalid) || invalid.Field != "kid" {
+			t.Errorf("revoking an unknown key: %v, want an InvalidError of kid", err)
 		}
 		stop()
 		for e := range log.ReadStream(ctx, journal.Stream("key-"+bad), &journal.StreamOptions{After: 1}) {

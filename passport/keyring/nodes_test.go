@@ -60,14 +60,14 @@ func TestTheSlowerNodeTakesOverWhatTheFasterDid(t *testing.T) {
 			t.Errorf("keys %s and %s are not both there: %v", own, other, err)
 		}
 	})
-	t.Run("one withdraws while the other rotates", func(t *testing.T) {
+	t.Run("one revokes while the other rotates", func(t *testing.T) {
 		t.Parallel()
 		log := mem.Open()
 		store := &stepping{Store: log.Store()}
 		slow, fast := mustOpen(t, journal.New(store), keyring.Config{}), mustOpen(t, log, keyring.Config{})
 		bad := kid(t, slow)
 		store.meanwhile = func() {
-			if err := fast.Withdraw(ctx, bad, "ops", ""); err != nil {
+			if err := fast.Revoke(ctx, bad, "ops", ""); err != nil {
 				t.Error(err)
 			}
 		}
@@ -75,7 +75,7 @@ func TestTheSlowerNodeTakesOverWhatTheFasterDid(t *testing.T) {
 			t.Error(err)
 		}
 		if has(t, slow.KeySet(), bad) || kid(t, slow) == bad {
-			t.Error("the withdrawn key is back")
+			t.Error("the revoked key is back")
 		}
 	})
 }

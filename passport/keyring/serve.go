@@ -49,7 +49,7 @@ func (r *Ring) follow(ctx context.Context) error {
 		return err
 	}
 	looked := time.Time{} // nothing that was committed before head is seen below
-	o := journal.FollowOptions{From: head, Filter: journal.Filter{{Category: category}}, Pulse: look}
+	o := journal.FollowOptions{From: head, Filter: journal.Filter{{Category: Category}}, Pulse: look}
 	for frame, err := range r.log.Follow(ctx, o) {
 		if err != nil {
 			return err

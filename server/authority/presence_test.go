@@ -106,7 +106,7 @@ func TestSilenceEndsASession(t *testing.T) {
 	over := o.ended(t, silent.ID)
 	cancel()
 	<-beating
-	if over.Why != session.WasIdle {
+	if over.Why != session.Idle {
 		t.Errorf("the silent session ended as %+v, want idle", over)
 	}
 	if s, err := o.sessions.Get(t.Context(), heard.ID); err != nil || s.Ended != nil {

@@ -381,19 +381,6 @@ func (s *sessionService) RotateKey(ctx context.Context, m *pb.RotateKeyRequest) 
 	return &pb.RotateKeyResponse{Kid: kid}, nil
 }
 
-// WithdrawKey implements the service.
-func (s *sessionService) WithdrawKey(ctx context.Context, m *pb.WithdrawKeyRequest) (*pb.WithdrawKeyResponse, error) {
-	v, err := s.enterAdmin(ctx, m.GetCell())
-	if err != nil {
-		return nil, err
-	}
-	if err := s.a.keys.Withdraw(ctx, m.GetKid(), v.By(m.GetBy()), m.GetReason()); err != nil {
-		return nil, err
-	}
-	s.a.door.Audit(ctx, v, "key withdrawn", "kid", m.GetKid())
-	return &pb.WithdrawKeyResponse{}, nil
-}
-
 func (s *sessionService) enterAdmin(ctx context.Context, cell string) (*door.Visit, error) {
 	v, err := s.a.door.Enter(ctx, cell)
 	if err != nil {

@@ -215,11 +215,3 @@ func (s *Sessions) RotateKey(ctx context.Context) (kid string, err error) {
 	}
 	return m.GetKid(), nil
 }
-
-// WithdrawKey refuses at once every passport that was signed with a key. It takes the right admin. Twice is fine.
-func (s *Sessions) WithdrawKey(ctx context.Context, kid, by, reason string) error {
-	_, err := s.log.sessions.WithdrawKey(ctx, &pb.WithdrawKeyRequest{
-		Cell: s.log.cell, Kid: kid, By: by, Reason: reason,
-	})
-	return writing(err)
-}

@@ -234,7 +234,7 @@ func TestATokenReachesItsTenantsAlone(t *testing.T) {
 			"revoke tenant": revoking(far, session.Target{Scope: heartbeat.Tenant, Key: "acme"}),
 			"revoke all":    revoking(far, session.Target{Scope: heartbeat.All}),
 			"rotate key":    func(ctx context.Context) error { _, err := far.RotateKey(ctx); return err },
-			"withdraw key":  func(ctx context.Context) error { return far.WithdrawKey(ctx, "x", "", "") },
+			"revoke key":    revoking(far, session.Target{Scope: heartbeat.Key, Key: "x"}),
 		} {
 			err := do(t.Context())
 			hidden := errors.Is(err, journal.ErrNotFound) || errors.Is(err, passport.ErrNoSession)

@@ -2008,110 +2008,6 @@ func (x *RotateKeyResponse) GetKid() string {
 	return ""
 }
 
-type WithdrawKeyRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Cell          string                 `protobuf:"bytes,1,opt,name=cell,proto3" json:"cell,omitempty"`
-	Kid           string                 `protobuf:"bytes,2,opt,name=kid,proto3" json:"kid,omitempty"`
-	By            string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
-	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *WithdrawKeyRequest) Reset() {
-	*x = WithdrawKeyRequest{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[28]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *WithdrawKeyRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*WithdrawKeyRequest) ProtoMessage() {}
-
-func (x *WithdrawKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[28]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use WithdrawKeyRequest.ProtoReflect.Descriptor instead.
-func (*WithdrawKeyRequest) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{28}
-}
-
-func (x *WithdrawKeyRequest) GetCell() string {
-	if x != nil {
-		return x.Cell
-	}
-	return ""
-}
-
-func (x *WithdrawKeyRequest) GetKid() string {
-	if x != nil {
-		return x.Kid
-	}
-	return ""
-}
-
-func (x *WithdrawKeyRequest) GetBy() string {
-	if x != nil {
-		return x.By
-	}
-	return ""
-}
-
-func (x *WithdrawKeyRequest) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-type WithdrawKeyResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *WithdrawKeyResponse) Reset() {
-	*x = WithdrawKeyResponse{}
-	mi := &file_vidimus_v1_session_proto_msgTypes[29]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *WithdrawKeyResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*WithdrawKeyResponse) ProtoMessage() {}
-
-func (x *WithdrawKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_vidimus_v1_session_proto_msgTypes[29]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use WithdrawKeyResponse.ProtoReflect.Descriptor instead.
-func (*WithdrawKeyResponse) Descriptor() ([]byte, []int) {
-	return file_vidimus_v1_session_proto_rawDescGZIP(), []int{29}
-}
-
 var File_vidimus_v1_session_proto protoreflect.FileDescriptor
 
 const file_vidimus_v1_session_proto_rawDesc = "" +
@@ -2276,13 +2172,7 @@ const file_vidimus_v1_session_proto_rawDesc = "" +
 	"\x10RotateKeyRequest\x12\x12\n" +
 	"\x04cell\x18\x01 \x01(\tR\x04cell\"%\n" +
 	"\x11RotateKeyResponse\x12\x10\n" +
-	"\x03kid\x18\x01 \x01(\tR\x03kid\"b\n" +
-	"\x12WithdrawKeyRequest\x12\x12\n" +
-	"\x04cell\x18\x01 \x01(\tR\x04cell\x12\x10\n" +
-	"\x03kid\x18\x02 \x01(\tR\x03kid\x12\x0e\n" +
-	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x15\n" +
-	"\x13WithdrawKeyResponse2\x8e\t\n" +
+	"\x03kid\x18\x01 \x01(\tR\x03kid2\xbe\b\n" +
 	"\x0eSessionService\x12<\n" +
 	"\x05Start\x12\x18.vidimus.v1.StartRequest\x1a\x19.vidimus.v1.StartResponse\x12G\n" +
 	"\bForetell\x12\x18.vidimus.v1.StartRequest\x1a\x1c.vidimus.v1.ForetellResponse\"\x03\x90\x02\x01\x12L\n" +
@@ -2300,8 +2190,7 @@ const file_vidimus_v1_session_proto_rawDesc = "" +
 	"\x03End\x12\x16.vidimus.v1.EndRequest\x1a\x17.vidimus.v1.SessionInfo\x12?\n" +
 	"\x06Revoke\x12\x19.vidimus.v1.RevokeRequest\x1a\x1a.vidimus.v1.RevokeResponse\x12G\n" +
 	"\aHistory\x12\x1a.vidimus.v1.HistoryRequest\x1a\x1b.vidimus.v1.HistoryResponse\"\x03\x90\x02\x01\x12H\n" +
-	"\tRotateKey\x12\x1c.vidimus.v1.RotateKeyRequest\x1a\x1d.vidimus.v1.RotateKeyResponse\x12N\n" +
-	"\vWithdrawKey\x12\x1e.vidimus.v1.WithdrawKeyRequest\x1a\x1f.vidimus.v1.WithdrawKeyResponseb\x06proto3"
+	"\tRotateKey\x12\x1c.vidimus.v1.RotateKeyRequest\x1a\x1d.vidimus.v1.RotateKeyResponseb\x06proto3"
 
 var (
 	file_vidimus_v1_session_proto_rawDescOnce sync.Once
@@ -2315,7 +2204,7 @@ func file_vidimus_v1_session_proto_rawDescGZIP() []byte {
 	return file_vidimus_v1_session_proto_rawDescData
 }
 
-var file_vidimus_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_vidimus_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_vidimus_v1_session_proto_goTypes = []any{
 	(*Attributes)(nil),            // 0: vidimus.v1.Attributes
 	(*Device)(nil),                // 1: vidimus.v1.Device
@@ -2345,47 +2234,45 @@ var file_vidimus_v1_session_proto_goTypes = []any{
 	(*HistoryEntry)(nil),          // 25: vidimus.v1.HistoryEntry
 	(*RotateKeyRequest)(nil),      // 26: vidimus.v1.RotateKeyRequest
 	(*RotateKeyResponse)(nil),     // 27: vidimus.v1.RotateKeyResponse
-	(*WithdrawKeyRequest)(nil),    // 28: vidimus.v1.WithdrawKeyRequest
-	(*WithdrawKeyResponse)(nil),   // 29: vidimus.v1.WithdrawKeyResponse
-	nil,                           // 30: vidimus.v1.PublicAttributes.SubjectEntry
-	nil,                           // 31: vidimus.v1.PublicAttributes.SessionEntry
-	(*structpb.Value)(nil),        // 32: google.protobuf.Value
-	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
-	(*Mark)(nil),                  // 35: vidimus.v1.Mark
+	nil,                           // 28: vidimus.v1.PublicAttributes.SubjectEntry
+	nil,                           // 29: vidimus.v1.PublicAttributes.SessionEntry
+	(*structpb.Value)(nil),        // 30: google.protobuf.Value
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(*Mark)(nil),                  // 33: vidimus.v1.Mark
 }
 var file_vidimus_v1_session_proto_depIdxs = []int32{
-	32, // 0: vidimus.v1.Attributes.json:type_name -> google.protobuf.Value
+	30, // 0: vidimus.v1.Attributes.json:type_name -> google.protobuf.Value
 	1,  // 1: vidimus.v1.SessionInfo.device:type_name -> vidimus.v1.Device
-	33, // 2: vidimus.v1.SessionInfo.auth_time:type_name -> google.protobuf.Timestamp
+	31, // 2: vidimus.v1.SessionInfo.auth_time:type_name -> google.protobuf.Timestamp
 	0,  // 3: vidimus.v1.SessionInfo.state:type_name -> vidimus.v1.Attributes
-	33, // 4: vidimus.v1.SessionInfo.started:type_name -> google.protobuf.Timestamp
-	34, // 5: vidimus.v1.SessionInfo.idle:type_name -> google.protobuf.Duration
-	33, // 6: vidimus.v1.SessionInfo.expires:type_name -> google.protobuf.Timestamp
-	33, // 7: vidimus.v1.SessionInfo.rotated:type_name -> google.protobuf.Timestamp
+	31, // 4: vidimus.v1.SessionInfo.started:type_name -> google.protobuf.Timestamp
+	32, // 5: vidimus.v1.SessionInfo.idle:type_name -> google.protobuf.Duration
+	31, // 6: vidimus.v1.SessionInfo.expires:type_name -> google.protobuf.Timestamp
+	31, // 7: vidimus.v1.SessionInfo.rotated:type_name -> google.protobuf.Timestamp
 	3,  // 8: vidimus.v1.SessionInfo.ended:type_name -> vidimus.v1.SessionEnd
-	35, // 9: vidimus.v1.SessionInfo.mark:type_name -> vidimus.v1.Mark
-	33, // 10: vidimus.v1.SessionEnd.at:type_name -> google.protobuf.Timestamp
+	33, // 9: vidimus.v1.SessionInfo.mark:type_name -> vidimus.v1.Mark
+	31, // 10: vidimus.v1.SessionEnd.at:type_name -> google.protobuf.Timestamp
 	0,  // 11: vidimus.v1.SubjectInfo.state:type_name -> vidimus.v1.Attributes
-	35, // 12: vidimus.v1.SubjectInfo.mark:type_name -> vidimus.v1.Mark
+	33, // 12: vidimus.v1.SubjectInfo.mark:type_name -> vidimus.v1.Mark
 	1,  // 13: vidimus.v1.StartRequest.device:type_name -> vidimus.v1.Device
-	33, // 14: vidimus.v1.StartRequest.auth_time:type_name -> google.protobuf.Timestamp
+	31, // 14: vidimus.v1.StartRequest.auth_time:type_name -> google.protobuf.Timestamp
 	0,  // 15: vidimus.v1.StartRequest.state:type_name -> vidimus.v1.Attributes
 	0,  // 16: vidimus.v1.StartRequest.subject_state:type_name -> vidimus.v1.Attributes
-	34, // 17: vidimus.v1.StartRequest.idle:type_name -> google.protobuf.Duration
-	34, // 18: vidimus.v1.StartRequest.absolute:type_name -> google.protobuf.Duration
-	33, // 19: vidimus.v1.StartRequest.proved:type_name -> google.protobuf.Timestamp
+	32, // 17: vidimus.v1.StartRequest.idle:type_name -> google.protobuf.Duration
+	32, // 18: vidimus.v1.StartRequest.absolute:type_name -> google.protobuf.Duration
+	31, // 19: vidimus.v1.StartRequest.proved:type_name -> google.protobuf.Timestamp
 	2,  // 20: vidimus.v1.StartResponse.session:type_name -> vidimus.v1.SessionInfo
 	2,  // 21: vidimus.v1.ForetellResponse.session:type_name -> vidimus.v1.SessionInfo
-	30, // 22: vidimus.v1.PublicAttributes.subject:type_name -> vidimus.v1.PublicAttributes.SubjectEntry
-	31, // 23: vidimus.v1.PublicAttributes.session:type_name -> vidimus.v1.PublicAttributes.SessionEntry
+	28, // 22: vidimus.v1.PublicAttributes.subject:type_name -> vidimus.v1.PublicAttributes.SubjectEntry
+	29, // 23: vidimus.v1.PublicAttributes.session:type_name -> vidimus.v1.PublicAttributes.SessionEntry
 	2,  // 24: vidimus.v1.ListSessionsResponse.sessions:type_name -> vidimus.v1.SessionInfo
 	15, // 25: vidimus.v1.ChangeSessionRequest.change:type_name -> vidimus.v1.AttributeChange
 	0,  // 26: vidimus.v1.AttributeChange.set:type_name -> vidimus.v1.Attributes
 	15, // 27: vidimus.v1.ChangeSubjectRequest.change:type_name -> vidimus.v1.AttributeChange
-	33, // 28: vidimus.v1.StepUpRequest.auth_time:type_name -> google.protobuf.Timestamp
+	31, // 28: vidimus.v1.StepUpRequest.auth_time:type_name -> google.protobuf.Timestamp
 	25, // 29: vidimus.v1.HistoryResponse.entries:type_name -> vidimus.v1.HistoryEntry
-	33, // 30: vidimus.v1.HistoryEntry.time:type_name -> google.protobuf.Timestamp
+	31, // 30: vidimus.v1.HistoryEntry.time:type_name -> google.protobuf.Timestamp
 	0,  // 31: vidimus.v1.HistoryEntry.detail:type_name -> vidimus.v1.Attributes
 	5,  // 32: vidimus.v1.SessionService.Start:input_type -> vidimus.v1.StartRequest
 	5,  // 33: vidimus.v1.SessionService.Foretell:input_type -> vidimus.v1.StartRequest
@@ -2402,25 +2289,23 @@ var file_vidimus_v1_session_proto_depIdxs = []int32{
 	21, // 44: vidimus.v1.SessionService.Revoke:input_type -> vidimus.v1.RevokeRequest
 	23, // 45: vidimus.v1.SessionService.History:input_type -> vidimus.v1.HistoryRequest
 	26, // 46: vidimus.v1.SessionService.RotateKey:input_type -> vidimus.v1.RotateKeyRequest
-	28, // 47: vidimus.v1.SessionService.WithdrawKey:input_type -> vidimus.v1.WithdrawKeyRequest
-	6,  // 48: vidimus.v1.SessionService.Start:output_type -> vidimus.v1.StartResponse
-	7,  // 49: vidimus.v1.SessionService.Foretell:output_type -> vidimus.v1.ForetellResponse
-	9,  // 50: vidimus.v1.SessionService.GetPublic:output_type -> vidimus.v1.PublicAttributes
-	6,  // 51: vidimus.v1.SessionService.Resolve:output_type -> vidimus.v1.StartResponse
-	2,  // 52: vidimus.v1.SessionService.GetSession:output_type -> vidimus.v1.SessionInfo
-	13, // 53: vidimus.v1.SessionService.ListSessions:output_type -> vidimus.v1.ListSessionsResponse
-	2,  // 54: vidimus.v1.SessionService.ChangeSession:output_type -> vidimus.v1.SessionInfo
-	4,  // 55: vidimus.v1.SessionService.GetSubject:output_type -> vidimus.v1.SubjectInfo
-	4,  // 56: vidimus.v1.SessionService.ChangeSubject:output_type -> vidimus.v1.SubjectInfo
-	6,  // 57: vidimus.v1.SessionService.StepUp:output_type -> vidimus.v1.StartResponse
-	6,  // 58: vidimus.v1.SessionService.Rotate:output_type -> vidimus.v1.StartResponse
-	2,  // 59: vidimus.v1.SessionService.End:output_type -> vidimus.v1.SessionInfo
-	22, // 60: vidimus.v1.SessionService.Revoke:output_type -> vidimus.v1.RevokeResponse
-	24, // 61: vidimus.v1.SessionService.History:output_type -> vidimus.v1.HistoryResponse
-	27, // 62: vidimus.v1.SessionService.RotateKey:output_type -> vidimus.v1.RotateKeyResponse
-	29, // 63: vidimus.v1.SessionService.WithdrawKey:output_type -> vidimus.v1.WithdrawKeyResponse
-	48, // [48:64] is the sub-list for method output_type
-	32, // [32:48] is the sub-list for method input_type
+	6,  // 47: vidimus.v1.SessionService.Start:output_type -> vidimus.v1.StartResponse
+	7,  // 48: vidimus.v1.SessionService.Foretell:output_type -> vidimus.v1.ForetellResponse
+	9,  // 49: vidimus.v1.SessionService.GetPublic:output_type -> vidimus.v1.PublicAttributes
+	6,  // 50: vidimus.v1.SessionService.Resolve:output_type -> vidimus.v1.StartResponse
+	2,  // 51: vidimus.v1.SessionService.GetSession:output_type -> vidimus.v1.SessionInfo
+	13, // 52: vidimus.v1.SessionService.ListSessions:output_type -> vidimus.v1.ListSessionsResponse
+	2,  // 53: vidimus.v1.SessionService.ChangeSession:output_type -> vidimus.v1.SessionInfo
+	4,  // 54: vidimus.v1.SessionService.GetSubject:output_type -> vidimus.v1.SubjectInfo
+	4,  // 55: vidimus.v1.SessionService.ChangeSubject:output_type -> vidimus.v1.SubjectInfo
+	6,  // 56: vidimus.v1.SessionService.StepUp:output_type -> vidimus.v1.StartResponse
+	6,  // 57: vidimus.v1.SessionService.Rotate:output_type -> vidimus.v1.StartResponse
+	2,  // 58: vidimus.v1.SessionService.End:output_type -> vidimus.v1.SessionInfo
+	22, // 59: vidimus.v1.SessionService.Revoke:output_type -> vidimus.v1.RevokeResponse
+	24, // 60: vidimus.v1.SessionService.History:output_type -> vidimus.v1.HistoryResponse
+	27, // 61: vidimus.v1.SessionService.RotateKey:output_type -> vidimus.v1.RotateKeyResponse
+	47, // [47:62] is the sub-list for method output_type
+	32, // [32:47] is the sub-list for method input_type
 	32, // [32:32] is the sub-list for extension type_name
 	32, // [32:32] is the sub-list for extension extendee
 	0,  // [0:32] is the sub-list for field type_name
@@ -2438,7 +2323,7 @@ func file_vidimus_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_vidimus_v1_session_proto_rawDesc), len(file_vidimus_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

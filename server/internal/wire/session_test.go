@@ -60,7 +60,7 @@ func TestSessionsComeBackAsTheyWent(t *testing.T) {
 		Device: session.Device{Name: "n", UserAgent: "u", Address: "a"}, ACR: "2", AMR: []string{"pwd"}, AuthTime: at,
 		Scopes: []string{"a", "b"}, State: state, Started: at, Idle: time.Minute, Expires: at.Add(time.Hour), Generation: 4,
 		Rotated: at, Mark: passport.Mark{Log: "c3", Epoch: 7, Position: 9},
-		Ended: &session.Ended{At: at, Why: session.Withdrawn, By: "x", Reason: "r"},
+		Ended: &session.Ended{At: at, Why: session.Revoked, By: "x", Reason: "r"},
 	}
 	m, err := wire.SessionInfo(&whole)
 	got, err := wire.ToSessionInfo(carried(t, m, err))

@@ -74,9 +74,6 @@ const (
 	// SessionServiceRotateKeyProcedure is the fully-qualified name of the SessionService's RotateKey
 	// RPC.
 	SessionServiceRotateKeyProcedure = "/vidimus.v1.SessionService/RotateKey"
-	// SessionServiceWithdrawKeyProcedure is the fully-qualified name of the SessionService's
-	// WithdrawKey RPC.
-	SessionServiceWithdrawKeyProcedure = "/vidimus.v1.SessionService/WithdrawKey"
 )
 
 // SessionServiceClient is a client for the vidimus.v1.SessionService service.
@@ -115,8 +112,6 @@ type SessionServiceClient interface {
 	// RotateKey makes a new key to sign passports with, which signs once every verifier can have it. It takes the right
 	// "admin".
 	RotateKey(context.Context, *vidimusv1.RotateKeyRequest) (*vidimusv1.RotateKeyResponse, error)
-	// WithdrawKey refuses at once every passport that was signed with a key. It takes the right "admin".
-	WithdrawKey(context.Context, *vidimusv1.WithdrawKeyRequest) (*vidimusv1.WithdrawKeyResponse, error)
 }
 
 // NewSessionServiceClient constructs a client for the vidimus.v1.SessionService service. By
@@ -227,12 +222,6 @@ func NewSessionServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(sessionServiceMethods.ByName("RotateKey")),
 			connect.WithClientOptions(opts...),
 		),
-		withdrawKey: connect.NewClient[vidimusv1.WithdrawKeyRequest, vidimusv1.WithdrawKeyResponse](
-			httpClient,
-			baseURL+SessionServiceWithdrawKeyProcedure,
-			connect.WithSchema(sessionServiceMethods.ByName("WithdrawKey")),
-			connect.WithClientOptions(opts...),
-		),
 	}
 }
 
@@ -253,7 +242,6 @@ type sessionServiceClient struct {
 	revoke        *connect.Client[vidimusv1.RevokeRequest, vidimusv1.RevokeResponse]
 	history       *connect.Client[vidimusv1.HistoryRequest, vidimusv1.HistoryResponse]
 	rotateKey     *connect.Client[vidimusv1.RotateKeyRequest, vidimusv1.RotateKeyResponse]
-	withdrawKey   *connect.Client[vidimusv1.WithdrawKeyRequest, vidimusv1.WithdrawKeyResponse]
 }
 
 // Start calls vidimus.v1.SessionService.Start.
@@ -391,15 +379,6 @@ func (c *sessionServiceClient) RotateKey(ctx context.Context, req *vidimusv1.Rot
 	return nil, err
 }
 
-// WithdrawKey calls vidimus.v1.SessionService.WithdrawKey.
-func (c *sessionServiceClient) WithdrawKey(ctx context.Context, req *vidimusv1.WithdrawKeyRequest) (*vidimusv1.WithdrawKeyResponse, error) {
-	response, err := c.withdrawKey.CallUnary(ctx, connect.NewRequest(req))
-	if response != nil {
-		return response.Msg, err
-	}
-	return nil, err
-}
-
 // SessionServiceHandler is an implementation of the vidimus.v1.SessionService service.
 type SessionServiceHandler interface {
 	// Start begins a session. Whoever calls has already made sure who the subject is. The answer has the handle for the
@@ -436,8 +415,6 @@ type SessionServiceHandler interface {
 	// RotateKey makes a new key to sign passports with, which signs once every verifier can have it. It takes the right
 	// "admin".
 	RotateKey(context.Context, *vidimusv1.RotateKeyRequest) (*vidimusv1.RotateKeyResponse, error)
-	// WithdrawKey refuses at once every passport that was signed with a key. It takes the right "admin".
-	WithdrawKey(context.Context, *vidimusv1.WithdrawKeyRequest) (*vidimusv1.WithdrawKeyResponse, error)
 }
 
 // NewSessionServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -544,12 +521,6 @@ func NewSessionServiceHandler(svc SessionServiceHandler, opts ...connect.Handler
 		connect.WithSchema(sessionServiceMethods.ByName("RotateKey")),
 		connect.WithHandlerOptions(opts...),
 	)
-	sessionServiceWithdrawKeyHandler := connect.NewUnaryHandlerSimple(
-		SessionServiceWithdrawKeyProcedure,
-		svc.WithdrawKey,
-		connect.WithSchema(sessionServiceMethods.ByName("WithdrawKey")),
-		connect.WithHandlerOptions(opts...),
-	)
 	return "/vidimus.v1.SessionService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case SessionServiceStartProcedure:
@@ -582,8 +553,6 @@ func NewSessionServiceHandler(svc SessionServiceHandler, opts ...connect.Handler
 			sessionServiceHistoryHandler.ServeHTTP(w, r)
 		case SessionServiceRotateKeyProcedure:
 			sessionServiceRotateKeyHandler.ServeHTTP(w, r)
-		case SessionServiceWithdrawKeyProcedure:
-			sessionServiceWithdrawKeyHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -651,8 +620,4 @@ func (UnimplementedSessionServiceHandler) History(context.Context, *vidimusv1.Hi
 
 func (UnimplementedSessionServiceHandler) RotateKey(context.Context, *vidimusv1.RotateKeyRequest) (*vidimusv1.RotateKeyResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vidimus.v1.SessionService.RotateKey is not implemented"))
-}
-
-func (UnimplementedSessionServiceHandler) WithdrawKey(context.Context, *vidimusv1.WithdrawKeyRequest) (*vidimusv1.WithdrawKeyResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("vidimus.v1.SessionService.WithdrawKey is not implemented"))
 }
