@@ -66,6 +66,9 @@ func (f *refusal) fill(h http.Header) []byte {
 
 // remedy is what would be right, for refusals whose detail does not say it.
 func (f *refusal) remedy() string {
+	if f.retry > 0 {
+		return "Wait, then try again."
+	}
 	switch f.code {
 	case "no_session":
 		return "Sign in."
