@@ -198,6 +198,32 @@ func text(field, value string, most int, must bool) error {
 	return nil
 }
 
+// Clean returns the device as a session keeps it. It is for people to read, and what a client says of itself is no
+// reason to refuse anybody: control characters become spaces, what is not UTF-8 is left out, and each text is cut behind
+// 256 bytes of JSON at most.
+func (d Device) Clean() Device {
+	return Device{legible(d.Name, maxDevice), legible(d.UserAgent, maxDevice), legible(d.Address, maxDevice)}
+}
+
+// legible returns as much of a text as passes the check of text.
+func legible(value string, most int) string {
+	var b strings.Builder
+	size := 0
+	for _, r := range strings.ToValidUTF8(value[:min(len(value), 4*most)], "") {
+		if unicode.IsControl(r) {
+			r = ' '
+		}
+		if size += utf8.RuneLen(r); r == '"' || r == '\\' {
+			size++
+		}
+		if size > most {
+			break
+		}
+		b.WriteRune(r)
+	}
+	return strings.TrimSpace(b.String())
+}
+
 // validScopes checks names of scopes, as RFC 6749 section 3.3 has them.
 func validScopes(field string, scopes []string) error {
 	for i, scope := range scopes {

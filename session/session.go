@@ -73,7 +73,7 @@ type Attribute struct {
 // State is a set of attributes.
 type State map[string]json.RawMessage
 
-// Device is what is known of the client at sign-in.
+// Device is what is known of the client at sign-in, for people to read. See [Device.Clean].
 type Device struct {
 	Name      string `json:"name,omitempty"` // for people: "Firefox on Linux"
 	UserAgent string `json:"user_agent,omitempty"`

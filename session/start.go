@@ -61,12 +61,10 @@ func (s *Sessions) Start(ctx context.Context, st Start) (Started, error) {
 func (s *Sessions) validStart(st *Start) (err error) {
 	const f = "Start."
 	now := clock.Now()
+	st.Device = st.Device.Clean()
 	for _, check := range []error{
 		text(f+"Tenant", st.Tenant, maxTenant, false),
 		text(f+"Subject", st.Subject, maxSubject, true),
-		text(f+"Device.Name", st.Device.Name, maxDevice, false),
-		text(f+"Device.UserAgent", st.Device.UserAgent, maxDevice, false),
-		text(f+"Device.Address", st.Device.Address, maxDevice, false),
 		validMethods(f, st.ACR, st.AMR),
 		validScopes(f+"Scopes", st.Scopes),
 	} {

@@ -36,7 +36,6 @@ const (
 const (
 	// DefaultPatience is how long a comparison may hold up a request.
 	DefaultPatience = 100 * time.Millisecond
-	maxAgent        = 256 // bytes of a User-Agent that are kept
 )
 
 // Journal is where sessions live; edge/legacy/sessionlegacy has one on package session. Goroutines share it.
@@ -77,7 +76,7 @@ type SignIn struct {
 	// Issued and Expires are the cookie's; the zero time where it does not say. The key has to be remembered until
 	// Expires, and for good without it.
 	Issued, Expires time.Time
-	UserAgent       string
+	UserAgent       string // as the request has it
 }
 
 // GateConfig configures a [Gate].
@@ -168,10 +167,9 @@ func (g *Gate) start(ctx context.Context, req *http.Request) (string, error) {
 
 // signIn is what the journal is asked for. State that is null is none.
 func signIn(f *Found, req *http.Request) SignIn {
-	agent := req.UserAgent()
 	s := SignIn{
 		Key: f.Key, Identity: f.Identity, Issued: f.Issued, Expires: f.Expires,
-		UserAgent: agent[:min(len(agent), maxAgent)],
+		UserAgent: req.UserAgent(),
 	}
 	s.State, s.SubjectState = withoutNulls(s.State), withoutNulls(s.SubjectState)
 	return s

@@ -66,6 +66,7 @@ func ToSessionInfo(m *pb.SessionInfo) (session.Session, error) {
 }
 
 func device(d session.Device) *pb.Device {
+	d = d.Clean() // a message holds nothing but UTF-8
 	return &pb.Device{Name: d.Name, UserAgent: d.UserAgent, Address: d.Address}
 }
 

@@ -217,3 +217,15 @@ func FuzzAttributes(f *testing.F) {
 		}
 	})
 }
+
+// TestADeviceThatIsNoTextIsSent: what a browser says of itself is not refused on the way either.
+func TestADeviceThatIsNoTextIsSent(t *testing.T) {
+	t.Parallel()
+	m, err := wire.Start("shop", &session.Start{Subject: "ada", Device: session.Device{UserAgent: "Fire\xfffox\n"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := proto.Marshal(m); err != nil || m.GetDevice().GetUserAgent() != "Firefox" {
+		t.Errorf("it is sent as %q, %v", m.GetDevice().GetUserAgent(), err)
+	}
+}

@@ -117,9 +117,6 @@ func (s *Service) signOut(w http.ResponseWriter, r *http.Request) {
 // device says what is known of the client, for the list of sessions.
 func device(r *http.Request) session.Device {
 	agent := r.UserAgent()
-	if len(agent) > 256 {
-		agent = agent[:256]
-	}
 	address, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ",") // set by the edge alone
 	return session.Device{Name: deviceName(agent), UserAgent: agent, Address: strings.TrimSpace(address)}
 }
