@@ -75,7 +75,7 @@ var plan = []room{
 		},
 	},
 	{path: "edge/legacy"},
-	{path: "edge/legacy/sessionlegacy", may: []string{"journal", "passport", "session", "edge/legacy"}},
+	{path: "edge/legacy/sessionlegacy", may: []string{"journal", "heartbeat", "session", "edge/legacy"}},
 	{
 		path: "edge", may: []string{"passport", "passport/header", "heartbeat", "heartbeat/presence"},
 		outside: []string{"golang.org/x/time"},

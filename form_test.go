@@ -36,6 +36,7 @@ var manyNames = map[string]struct {
 }{
 	"journal":              {72, "the ground room: the words, limits and errors that all other rooms share"},
 	"server/internal/wire": {70, "two words for each message, there and back; only the server's rooms see them"},
+	"session":              {41, "the commands on sessions and subjects, what they answer, and what feeds read of both"},
 	"passport":             {55, "the ground room of what travels: its words, errors and seams, for both sides"},
 }
 

@@ -199,8 +199,8 @@ func text(field, value string, most int, must bool) error {
 }
 
 // Clean returns the device as a session keeps it. It is for people to read, and what a client says of itself is no
-// reason to refuse anybody: control characters become spaces, what is not UTF-8 is left out, and each text is cut behind
-// 256 bytes of JSON at most.
+// reason to refuse anybody: control characters become spaces, what is not UTF-8 is left out, and each text is cut
+// behind 256 bytes of JSON at most.
 func (d Device) Clean() Device {
 	return Device{legible(d.Name, maxDevice), legible(d.UserAgent, maxDevice), legible(d.Address, maxDevice)}
 }

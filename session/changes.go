@@ -45,6 +45,19 @@ func ChangesFilter() journal.Filter {
 	}
 }
 
+// LifeFilter chooses the events by which sessions begin and end, for [Begins].
+func LifeFilter() journal.Filter {
+	return journal.Filter{{Category: sessionCategory, Types: []string{
+		started{}.EventType(), ended{}.EventType(), wentIdle{}.EventType(), expired{}.EventType(),
+	}}}
+}
+
+// Begins says of which session an event is that [LifeFilter] chose, and whether the session begins by it or ends.
+func Begins(e *journal.Event) (sid string, begins bool) {
+	_, sid, _ = strings.Cut(string(e.Stream), "-")
+	return sid, e.Type == (started{}).EventType()
+}
+
 // change returns the scope and the effect of a type of events.
 func change(name string) (heartbeat.Scope, heartbeat.Effect) {
 	switch name {

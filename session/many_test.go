@@ -359,3 +359,26 @@ func TestEveryPassportThatIsOldIsToldOf(t *testing.T) {
 		}
 	}
 }
+
+func TestBeginsAndEndsAreChosen(t *testing.T) {
+	t.Parallel()
+	ctx, h := context.Background(), open(t, mem.Open(), nil)
+	st := h.start(t)
+	if _, err := h.Change(ctx, st.ID, session.Change{Expect: 1, Set: state("tab", "1")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.End(ctx, st.ID, session.Ended{}); err != nil {
+		t.Fatal(err)
+	}
+	var got []bool
+	for e, err := range h.log.Read(ctx, journal.ReadOptions{Filter: session.LifeFilter()}) {
+		sid, begins := session.Begins(&e)
+		if err != nil || sid != st.ID || e.Stream != session.Stream(st.ID) {
+			t.Errorf("chosen is %s of %s, %v", e.Type, e.Stream, err)
+		}
+		got = append(got, begins)
+	}
+	if !slices.Equal(got, []bool{true, false}) {
+		t.Errorf("it begins: %v, want once, and then ends", got)
+	}
+}

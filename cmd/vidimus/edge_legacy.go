@@ -21,8 +21,8 @@ import (
 	"example.com/vidimus/edge/legacy/sessionlegacy"
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
-	"example.com/vidimus/passport"
 	"example.com/vidimus/server/remote"
+	"example.com/vidimus/session"
 )
 
 // legacyEvery is how often it is said how the migration goes, and how often what is in its way.
@@ -126,7 +126,7 @@ func (f *legacyFile) mayAsk(ctx context.Context, log *remote.Log) error {
 		}
 		_, err := log.Sessions().Subject(ctx, c.tenant, nobody)
 		if err == nil && f.stage == legacy.Shadow {
-			stream := journal.Stream("subject-" + passport.SubjectKey(c.tenant, nobody))
+			stream := session.SubjectStream(c.tenant, nobody)
 			for _, err = range log.ReadStream(ctx, stream, &journal.StreamOptions{Limit: 1}) {
 				break
 			}

@@ -236,8 +236,8 @@ type passportKeysCmd struct{}
 
 // Help is shown by --help.
 func (c *passportKeysCmd) Help() string {
-	return "A key that got into wrong hands is revoked by `vidimus session revoke key KEY`: what it signed is refused at\n" +
-		"once."
+	return "A key that got into wrong hands is revoked by `vidimus session revoke key KEY`: what it\n" +
+		"signed is refused at once."
 }
 
 // Run shows the keys.

@@ -10,21 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"example.com/vidimus/heartbeat/presence"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/lease"
 	"example.com/vidimus/passport"
-)
-
-// The events that begin and end a session's presence.
-const (
-	eventStarted = "session.started"
-	eventEnded   = "session.ended"
-	eventIdle    = "session.idle"
-	eventExpired = "session.expired"
+	"example.com/vidimus/session"
 )
 
 // track tells the owner of a session. One that it cannot take expires by its absolute limit alone.
@@ -40,9 +32,7 @@ func (a *Authority) track(owner *presence.Owner, sid string, idle time.Duration)
 
 // followSessions tells the owner of sessions that began or ended behind a place in the journal.
 func (a *Authority) followSessions(ctx context.Context, owner *presence.Owner, from journal.Checkpoint) error {
-	options := journal.FollowOptions{From: from, Filter: journal.Filter{
-		{Category: "session", Types: []string{eventStarted, eventEnded, eventIdle, eventExpired}},
-	}}
+	options := journal.FollowOptions{From: from, Filter: session.LifeFilter()}
 	for frame, err := range a.cell.Log().Follow(ctx, options) {
 		if err != nil {
 			return fmt.Errorf("follow the sessions: %w", err)
@@ -58,8 +48,8 @@ func (a *Authority) followSessions(ctx context.Context, owner *presence.Owner, f
 
 // learn tells the owner of one event.
 func (a *Authority) learn(ctx context.Context, owner *presence.Owner, e *journal.Event) error {
-	_, sid, _ := strings.Cut(string(e.Stream), "-")
-	if e.Type != eventStarted {
+	sid, begins := session.Begins(e)
+	if !begins {
 		if id, err := presence.ParseID(sid); err == nil {
 			owner.Forget(id)
 		}

@@ -214,7 +214,7 @@ func (s *sessionService) ChangeSubject(ctx context.Context, m *pb.ChangeSubjectR
 // named calls the subject in a conflict by its name: the name of its stream says nothing to a caller.
 func named(err error, tenant, subject string) error {
 	conflict, ok := errors.AsType[*journal.ConflictError](err)
-	if !ok || conflict.Name != "subject-"+passport.SubjectKey(tenant, subject) {
+	if !ok || conflict.Name != string(session.SubjectStream(tenant, subject)) {
 		return err
 	}
 	name := "subject " + clip(subject)

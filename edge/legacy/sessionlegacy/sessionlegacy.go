@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"example.com/vidimus/edge/legacy"
+	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/journal"
-	"example.com/vidimus/passport"
 	"example.com/vidimus/session"
 )
 
@@ -58,14 +58,14 @@ func (j *Journal) Find(ctx context.Context, tenant, subject string) (legacy.Know
 	if j.log == nil {
 		return known, nil
 	}
-	stream := journal.Stream("subject-" + passport.SubjectKey(tenant, subject))
+	stream := session.SubjectStream(tenant, subject)
 	// Revocations stand in that stream as well. So many of them hide when the state changed, and that stays unknown.
 	newest := &journal.StreamOptions{Backwards: true, Limit: 10}
 	for e, err := range j.log.ReadStream(ctx, stream, newest) {
 		if err != nil {
 			return legacy.Known{}, err
 		}
-		if e.Type == "subject.changed" {
+		if change := session.Changes(&e); len(change) == 1 && change[0].Effect == heartbeat.Superseded {
 			known.Changed = e.Time
 			break
 		}

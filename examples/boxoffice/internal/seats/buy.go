@@ -15,6 +15,7 @@ import (
 	"example.com/vidimus/journal"
 	"example.com/vidimus/journal/schema"
 	"example.com/vidimus/passport"
+	"example.com/vidimus/session"
 )
 
 // triesMax is how often a purchase is decided at most when others of the same account are faster.
@@ -90,8 +91,11 @@ func (p purchase) sell(ctx context.Context) (journal.Append, error) {
 func (p purchase) still(ctx context.Context) ([]journal.Append, error) {
 	claims := p.buyer.claims
 	checks := []journal.Append{
-		{Stream: journal.Stream("subject-" + p.buyer.key), Expect: journal.Exactly(journal.Version(claims.SubjectVersion))},
-		{Stream: journal.Stream("session-" + claims.Session), Expect: journal.Exactly(journal.Version(claims.Version))},
+		{
+			Stream: session.SubjectStream(claims.Tenant, claims.Subject),
+			Expect: journal.Exactly(journal.Version(claims.SubjectVersion)),
+		},
+		{Stream: session.Stream(claims.Session), Expect: journal.Exactly(journal.Version(claims.Version))},
 	}
 	log := p.service.cfg.Cell.Log()
 	for _, check := range checks {
