@@ -49,6 +49,8 @@ type edgeCmd struct {
 	Notice    time.Duration `default:"0s" placeholder:"DURATION" help:"When interrupted, go on for so long while the status page answers 503, so that who spreads requests over edges sends no more."`
 	KeepHost  bool          `name:"keep-host" help:"Send the client's Host to the service, instead of the service's own."`
 
+	Routes string `placeholder:"FILE" help:"JSON that says of each path whose it is, who may reach it and how fresh that is known; see docs/edge.md. The flags say what it leaves out."`
+
 	Legacy string `placeholder:"FILE" help:"JSON that says how users with cookies of Auth.js, next-auth, iron-session or jose are taken over; see docs/migration.md."`
 }
 
@@ -66,8 +68,8 @@ Examples:
 
 // Run runs the edge until it is interrupted.
 func (c *edgeCmd) Run(ctx context.Context, a *app) error {
-	if c.Upstream == "" && c.Auth == "" {
-		return usage("--upstream", "is missing; name the service behind the edge, or use --auth")
+	if c.Upstream == "" && c.Auth == "" && c.Routes == "" {
+		return usage("--upstream", "is missing; name the service behind the edge, or use --routes or --auth")
 	}
 	c.Token = cmp.Or(c.Token, a.getenv("VIDIMUS_TOKEN"))
 	parts, err := c.open(ctx, a)
@@ -75,7 +77,7 @@ func (c *edgeCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer func() { _ = parts.edge.Close() }() // gives idle connections back
-	if c.Listen == "" && c.Upstream != "" {
+	if c.Listen == "" && parts.serves {
 		c.Listen = "127.0.0.1:7430"
 	}
 	listener, err := listenAt("--listen", c.Listen)
@@ -84,7 +86,7 @@ func (c *edgeCmd) Run(ctx context.Context, a *app) error {
 	}
 	asked, err := listenAt("--auth", c.Auth)
 	if err == nil {
-		if err = c.welcome(a, listener, asked); err == nil {
+		if err = c.welcome(a, parts.serves, listener, asked); err == nil {
 			return parts.Run(ctx, listener, asked)
 		}
 	}
@@ -111,6 +113,7 @@ func listenAt(flag, address string) (net.Listener, error) {
 // edgeParts is everything that runs.
 type edgeParts struct {
 	edge   *edge.Edge
+	serves bool        // whether a route has a service, or all are only asked about
 	legacy *legacyGate // nil without --legacy
 	client *heartbeat.Client
 	beats  *presence.Batcher
@@ -147,6 +150,7 @@ func (c *edgeCmd) open(ctx context.Context, a *app) (*edgeParts, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.serves = slices.ContainsFunc(config.Routes, func(r edge.Route) bool { return r.Upstream != "" })
 	config.Authority, config.View, config.Beats, config.Logger = authority, p.client.View(), p.beats, logger
 	if p.legacy, err = c.openLegacy(ctx, a, log); err != nil {
 		return nil, err
@@ -156,7 +160,7 @@ func (c *edgeCmd) open(ctx context.Context, a *app) (*edgeParts, error) {
 	}
 	if p.edge, err = edge.Open(config); err != nil {
 		if bad, ok := errors.AsType[*edge.InvalidError](err); ok {
-			return nil, usage(cmp.Or(edgeFlag(bad.Field), bad.Field), "%s", bad.Problem)
+			return nil, c.blame(&config, bad)
 		}
 		return nil, err
 	}
@@ -195,20 +199,8 @@ func (c *edgeCmd) config() (edge.Config, error) {
 	if c.MaxStale <= 0 {
 		return config, usage("--max-stale", "%v is no bound; use 2s", c.MaxStale)
 	}
-	add := func(path string, change func(*edge.Route)) {
-		route := rule
-		route.Path = path
-		change(&route)
-		config.Routes = append(config.Routes, route)
-	}
-	for _, path := range c.SignIn {
-		add(path, func(r *edge.Route) { r.Public, r.SignIn = true, true })
-	}
-	for _, path := range c.Open {
-		add(path, func(r *edge.Route) { r.Public = true })
-	}
-	if !slices.Contains(c.Open, "/") {
-		add("/", func(*edge.Route) {})
+	if config.Routes, err = c.routes(rule); err != nil {
+		return config, err
 	}
 	if c.Auth != "" && len(c.Proxy) == 0 {
 		c.Proxy = []string{"127.0.0.0/8", "::1/128"}
@@ -276,7 +268,7 @@ func askAudience(ctx context.Context, authority string, wait time.Duration) (str
 }
 
 // welcome says where the edge is.
-func (c *edgeCmd) welcome(a *app, listener, asked net.Listener) error {
+func (c *edgeCmd) welcome(a *app, serves bool, listener, asked net.Listener) error {
 	const statusPath = "/.vidimus/status"
 	var answer struct {
 		URL    string `json:"url,omitempty"`
@@ -286,7 +278,7 @@ func (c *edgeCmd) welcome(a *app, listener, asked net.Listener) error {
 	}
 	answer.For = c.Audience
 	var lines []string
-	if listener != nil && c.Upstream != "" {
+	if listener != nil && serves {
 		answer.URL = shownAs(c.Listen, listener)
 		lines = append(lines, "edge "+answer.URL)
 	}
@@ -294,7 +286,7 @@ func (c *edgeCmd) welcome(a *app, listener, asked net.Listener) error {
 		answer.Auth = shownAs(c.Auth, asked)
 		lines = append(lines, "auth "+answer.Auth)
 	}
-	if listener != nil && c.Upstream == "" {
+	if listener != nil && !serves {
 		answer.Status = shownAs(c.Listen, listener) + statusPath
 		lines = append(lines, "status "+answer.Status)
 	}

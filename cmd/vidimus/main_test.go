@@ -41,9 +41,10 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			e.Vars = append(e.Vars, "TZ=UTC", "NO_COLOR=1")
+			docs, err := filepath.Abs("../../docs")
+			e.Vars = append(e.Vars, "TZ=UTC", "NO_COLOR=1", "DOCS="+docs)
 			e.Values[processesKey{}] = map[string]*process{}
-			return nil
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": start, "line": line, "end": end, "request": request, "get": get, "sql": sql, "fifo": fifo,

@@ -66,7 +66,7 @@ func (s settings) read(at string, raw json.RawMessage) error {
 func eachField(at string, raw json.RawMessage, read func(at, name string, raw json.RawMessage) error) error {
 	in := json.NewDecoder(bytes.NewReader(raw))
 	if open, err := in.Token(); err != nil || open != json.Delim('{') {
-		return fmt.Errorf("%s is no object; write {...}", at)
+		return errors.New(strings.TrimPrefix(at+" is no object; write {...}", " "))
 	}
 	seen := map[string]bool{}
 	for in.More() {
@@ -139,5 +139,36 @@ func duration(to *time.Duration, example string) setting {
 			return fmt.Errorf("%s is no duration above 0; write it as %q", at, example)
 		}
 		return nil
+	}
+}
+
+// texts is a setting for a list of texts that are not empty.
+func texts(to *[]string, example string) setting {
+	return func(at string, raw json.RawMessage) error {
+		*to = nil
+		err := eachOf(func(at string, _ int, raw json.RawMessage) error {
+			var one string
+			err := text(&one, example)(at, raw)
+			*to = append(*to, one)
+			return err
+		})(at, raw)
+		if err == nil && len(*to) == 0 {
+			err = fmt.Errorf("%s is empty; leave it out, or write it as [%q]", at, example)
+		}
+		return err
+	}
+}
+
+// oneOf is a setting for one of some words, which stand for values.
+func oneOf[T any](to *T, words map[string]T) setting {
+	return func(at string, raw json.RawMessage) error {
+		var word string
+		if json.Unmarshal(raw, &word) == nil {
+			if value, ok := words[word]; ok {
+				*to = value
+				return nil
+			}
+		}
+		return fmt.Errorf("%s is unknown; use one of %q", at, slices.Sorted(maps.Keys(words)))
 	}
 }
