@@ -51,6 +51,9 @@ type edgeCmd struct {
 
 	Routes string `placeholder:"FILE" help:"JSON that says of each path whose it is, who may reach it and how fresh that is known; see docs/edge.md. The flags say what it leaves out."`
 
+	Strip []string      `sep:"none" placeholder:"NAME" help:"A header that clients may not send, as X-Employee: it is taken off their requests; may be repeated."`
+	Drain time.Duration `default:"20s" placeholder:"DURATION" help:"How long requests under way may take when the edge ends, before they are cut (20s)."`
+
 	Legacy string `placeholder:"FILE" help:"JSON that says how users with cookies of Auth.js, next-auth, iron-session or jose are taken over; see docs/migration.md."`
 }
 
@@ -174,6 +177,7 @@ func edgeFlag(field string) string {
 	}
 	for begin, flag := range map[string]string{
 		"Routes": "--upstream", "SignInURL": "--sign-in-url", "TrustedOrigins": "--trusted-origin", "Hosts": "--host",
+		"Strip": "--strip",
 	} {
 		if strings.HasPrefix(field, begin) {
 			return flag
@@ -184,7 +188,8 @@ func edgeFlag(field string) string {
 
 // config turns the flags into what an edge is opened with.
 func (c *edgeCmd) config() (edge.Config, error) {
-	config := edge.Config{Hosts: c.Host, TrustedOrigins: c.Origin, SignInURL: c.SignInURL, Notice: c.Notice}
+	config := edge.Config{Hosts: c.Host, TrustedOrigins: c.Origin, SignInURL: c.SignInURL, Strip: c.Strip}
+	config.Notice, config.Drain = c.Notice, c.Drain
 	var err error
 	if config.SignIn, err = limitOf(c.Limit); err != nil {
 		return config, err
@@ -198,6 +203,9 @@ func (c *edgeCmd) config() (edge.Config, error) {
 	}
 	if c.MaxStale <= 0 {
 		return config, usage("--max-stale", "%v is no bound; use 2s", c.MaxStale)
+	}
+	if c.Drain <= 0 {
+		return config, usage("--drain", "%v is no time to end in; use 20s", c.Drain)
 	}
 	if config.Routes, err = c.routes(rule); err != nil {
 		return config, err

@@ -30,7 +30,9 @@ func routesOf(t *testing.T, text string, flags *edgeCmd) ([]edge.Route, error) {
 
 // usual are the flags of an edge in front of one service.
 func usual() *edgeCmd {
-	return &edgeCmd{Upstream: "http://shop", Limit: "10/1m", MaxStale: 2 * time.Second, WhenStale: "refuse"}
+	return &edgeCmd{
+		Upstream: "http://shop", Limit: "10/1m", MaxStale: 2 * time.Second, WhenStale: "refuse", Drain: time.Second,
+	}
 }
 
 func TestFilesOfRoutesAreRead(t *testing.T) {
@@ -188,6 +190,16 @@ func TestBadRoutesInFilesAreRefusedByFieldAndRemedy(t *testing.T) {
 		wantRefused(t, `{"routes": [{"path": "/a"}]}`, nowhere,
 			"routes[0].upstream is missing; name the service here, or with --upstream for all routes, or use --auth")
 	})
+}
+
+func TestWhatHoldsForAllRoutesIsGivenByFlags(t *testing.T) {
+	t.Parallel()
+	c := usual()
+	c.Strip, c.Drain = []string{"X-Employee", "X-Team"}, time.Minute
+	config, err := c.config()
+	if err != nil || config.Drain != time.Minute || !reflect.DeepEqual(config.Strip, c.Strip) {
+		t.Errorf("got a drain of %v and %q to strip, %v", config.Drain, config.Strip, err)
+	}
 }
 
 // wantRefused checks that a file of routes is refused, by the flag that names it.
