@@ -71,8 +71,8 @@ func (e *Edge) drain(ctx context.Context) error {
 }
 
 // Serve runs the edge and serves what comes through a listener, in HTTP/1.1 and in HTTP/2 in the clear, until ctx
-// ends and [Config.Notice] is over; then it closes the listener, and drains as [Edge.Run] does. TLS is for who stands
-// in front, or for an http.Server of your own beside Run: use this one's limits.
+// ends and [Config.Notice] is over; then it closes the listener, and drains as [Edge.Run] does. It ends TLS, too, if
+// the listener does: give it one of [crypto/tls.NewListener], with "h2" and "http/1.1" in NextProtos.
 func (e *Edge) Serve(ctx context.Context, l net.Listener) error {
 	hs := e.httpServer()
 	ended, drained := make(chan error, 1), make(chan error, 1)
@@ -106,6 +106,7 @@ func (e *Edge) Serve(ctx context.Context, l net.Listener) error {
 func (e *Edge) httpServer() *http.Server {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
+	p.SetHTTP2(true)
 	p.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:           e,

@@ -7,10 +7,12 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -51,8 +53,10 @@ type edgeCmd struct {
 
 	Routes string `placeholder:"FILE" help:"JSON that says of each path whose it is, who may reach it and how fresh that is known; see docs/edge.md. The flags say what it leaves out."`
 
-	Strip []string      `sep:"none" placeholder:"NAME" help:"A header that clients may not send, as X-Employee: it is taken off their requests; may be repeated."`
-	Drain time.Duration `default:"20s" placeholder:"DURATION" help:"How long requests under way may take when the edge ends, before they are cut (20s)."`
+	Strip   []string      `sep:"none" placeholder:"NAME" help:"A header that clients may not send, as X-Employee: it is taken off their requests; may be repeated."`
+	Drain   time.Duration `default:"20s" placeholder:"DURATION" help:"How long requests under way may take when the edge ends, before they are cut (20s)."`
+	TLSCert string        `name:"tls-cert" placeholder:"FILE" help:"Certificate chain in PEM, for --listen and --auth; with --tls-key."`
+	TLSKey  string        `name:"tls-key" placeholder:"FILE" help:"Private key in PEM; with --tls-cert."`
 
 	Legacy string `placeholder:"FILE" help:"JSON that says how users with cookies of Auth.js, next-auth, iron-session or jose are taken over; see docs/migration.md."`
 }
@@ -66,7 +70,8 @@ Examples:
 
     vidimus edge --authority http://127.0.0.1:7420 --upstream http://127.0.0.1:8080 --sign-in /login --sign-in /logout
     vidimus edge --authority https://id.example --audience shop.example --auth 127.0.0.1:7431
-    vidimus edge --authority http://127.0.0.1:7420 --upstream http://127.0.0.1:3000 --open / --legacy legacy.json`
+    vidimus edge --authority http://127.0.0.1:7420 --upstream http://127.0.0.1:3000 --open / --legacy legacy.json
+    vidimus edge --authority https://id.example --routes routes.json --listen 0.0.0.0:443 --tls-cert edge.crt --tls-key edge.key`
 }
 
 // Run runs the edge until it is interrupted.
@@ -75,6 +80,10 @@ func (c *edgeCmd) Run(ctx context.Context, a *app) error {
 		return usage("--upstream", "is missing; name the service behind the edge, or use --routes or --auth")
 	}
 	c.Token = cmp.Or(c.Token, a.getenv("VIDIMUS_TOKEN"))
+	secure, err := certificate(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return err
+	}
 	parts, err := c.open(ctx, a)
 	if err != nil {
 		return err
@@ -83,11 +92,11 @@ func (c *edgeCmd) Run(ctx context.Context, a *app) error {
 	if c.Listen == "" && parts.serves {
 		c.Listen = "127.0.0.1:7430"
 	}
-	listener, err := listenAt("--listen", c.Listen)
+	listener, err := listenAt("--listen", c.Listen, secure)
 	if err != nil {
 		return err
 	}
-	asked, err := listenAt("--auth", c.Auth)
+	asked, err := listenAt("--auth", c.Auth, secure)
 	if err == nil {
 		if err = c.welcome(a, parts.serves, listener, asked); err == nil {
 			return parts.Run(ctx, listener, asked)
@@ -101,8 +110,8 @@ func (c *edgeCmd) Run(ctx context.Context, a *app) error {
 	return err
 }
 
-// listenAt listens at the address of a flag; at none if it is empty.
-func listenAt(flag, address string) (net.Listener, error) {
+// listenAt listens at the address of a flag, in TLS if there is a certificate; at none if it is empty.
+func listenAt(flag, address string, secure *tls.Config) (net.Listener, error) {
 	if address == "" {
 		return nil, nil
 	}
@@ -110,11 +119,15 @@ func listenAt(flag, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, usage(flag, "%v; choose another address, or port 0 for a free one", err)
 	}
+	if secure != nil {
+		l = tls.NewListener(l, secure)
+	}
 	return l, nil
 }
 
 // edgeParts is everything that runs.
 type edgeParts struct {
+	logger *slog.Logger
 	edge   *edge.Edge
 	serves bool        // whether a route has a service, or all are only asked about
 	legacy *legacyGate // nil without --legacy
@@ -138,7 +151,7 @@ func (c *edgeCmd) open(ctx context.Context, a *app) (*edgeParts, error) {
 		return nil, usage("--authority", "%v", err)
 	}
 	logger := a.logger()
-	p := &edgeParts{}
+	p := &edgeParts{logger: logger}
 	p.client, err = heartbeat.Open(heartbeat.Config{
 		Sources: []heartbeat.Source{&heartbeat.Remote{URL: strings.TrimRight(c.Authority, "/"), Token: c.Token}},
 		Logger:  logger,
@@ -287,15 +300,15 @@ func (c *edgeCmd) welcome(a *app, serves bool, listener, asked net.Listener) err
 	answer.For = c.Audience
 	var lines []string
 	if listener != nil && serves {
-		answer.URL = shownAs(c.Listen, listener)
+		answer.URL = c.shownAs(c.Listen, listener)
 		lines = append(lines, "edge "+answer.URL)
 	}
 	if asked != nil {
-		answer.Auth = shownAs(c.Auth, asked)
+		answer.Auth = c.shownAs(c.Auth, asked)
 		lines = append(lines, "auth "+answer.Auth)
 	}
 	if listener != nil && !serves {
-		answer.Status = shownAs(c.Listen, listener) + statusPath
+		answer.Status = c.shownAs(c.Listen, listener) + statusPath
 		lines = append(lines, "status "+answer.Status)
 	}
 	if a.json {
@@ -306,12 +319,15 @@ func (c *edgeCmd) welcome(a *app, serves bool, listener, asked net.Listener) err
 }
 
 // shownAs is the URL of a listener by the host that it was asked for: that of 0.0.0.0 would be [::].
-func shownAs(address string, l net.Listener) string {
+func (c *edgeCmd) shownAs(address string, l net.Listener) string {
 	at := l.Addr().String()
 	if host, _, err := net.SplitHostPort(address); err == nil && host != "" {
 		if _, port, err := net.SplitHostPort(at); err == nil {
 			at = net.JoinHostPort(host, port)
 		}
+	}
+	if c.TLSCert != "" {
+		return "https://" + at
 	}
 	return "http://" + at
 }
@@ -331,7 +347,7 @@ func (p *edgeParts) Run(ctx context.Context, listener, asked net.Listener) error
 	var unasked error
 	if asked != nil {
 		work.Go(func() {
-			if err := serveAuth(beside, asked, asking(p.edge)); beside.Err() == nil {
+			if err := serveAuth(beside, p.logger, asked, asking(p.edge)); beside.Err() == nil {
 				unasked = fmt.Errorf("answer other proxies at %s: %w", asked.Addr(), err)
 				end()
 			}
@@ -362,13 +378,15 @@ func asking(e *edge.Edge) http.Handler {
 }
 
 // serveAuth answers another proxy until ctx ends.
-func serveAuth(ctx context.Context, l net.Listener, h http.Handler) error {
+func serveAuth(ctx context.Context, logger *slog.Logger, l net.Listener, h http.Handler) error {
 	const headerTimeout, idleTimeout, headerMax = 10 * time.Second, 2 * time.Minute, 64 << 10
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: headerMax, Protocols: new(http.Protocols),
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
 	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(true)
 	server.Protocols.SetUnencryptedHTTP2(true) // Envoy speaks gRPC
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -44,7 +45,7 @@ func TestProxiesAreAnsweredInTheirOwnWay(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- serveAuth(ctx, l, asking(e)) }()
+	go func() { done <- serveAuth(ctx, slog.New(slog.DiscardHandler), l, asking(e)) }()
 	defer func() { cancel(); <-done }()
 
 	protocols := new(http.Protocols)
@@ -97,7 +98,7 @@ func TestAnEdgeThatCannotAnswerOtherProxiesEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = l.Close() // as if the system had taken it away
-	parts := &edgeParts{edge: e, client: client, beats: beats}
+	parts := &edgeParts{logger: slog.New(slog.DiscardHandler), edge: e, client: client, beats: beats}
 	if err := parts.Run(t.Context(), nil, l); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v, want that nobody can ask", err)
 	}

@@ -100,12 +100,9 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		return usage("--db", "is missing; name a SQLite file or a postgres:// URL, or use `vidimus dev` to try things out")
 	}
 	n := node{app: a, db: db, schema: c.Schema, cell: c.Cell, name: c.Node, listen: c.Listen, open: c.Open}
-	if c.TLSCert != "" || c.TLSKey != "" {
-		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-		if err != nil {
-			return usage("--tls-cert", "%v; give --tls-cert and --tls-key, both in PEM", err)
-		}
-		n.tls = &tls.Config{Certificates: []tls.Certificate{pair}}
+	var err error
+	if n.tls, err = certificate(c.TLSCert, c.TLSKey); err != nil {
+		return err
 	}
 	n.authority = authorityConfig{authorityFlags: c.authorityFlags, sealKey: c.SealKey}
 	return n.run(ctx, func(url string) error {
