@@ -48,34 +48,39 @@ func (c *edgeCmd) fileRoutes(rule edge.Route) ([]edge.Route, error) {
 	case len(c.SignIn) > 0:
 		return nil, usage("--sign-in", `cannot be joined with --routes; write "sign_in": true in %s`, c.Routes)
 	}
-	routes, err := readRoutes(c.Routes, rule, c.Auth != "")
+	f := routesFile{rule: rule, asked: c.Auth != ""}
+	err := f.fields().readFile(c.Routes)
+	if err == nil && len(f.routes) == 0 {
+		err = errors.New(`routes is missing or empty; say at least what / is, as {"routes": [{"path": "/"}]}`)
+	}
 	if err != nil {
 		return nil, usage("--routes", "%s: %v", c.Routes, err)
 	}
-	return routes, nil
+	return f.routes, nil
 }
 
-// readRoutes reads a file of routes. What a route does not say is as in the rule. Only where another proxy asks may it
-// have no upstream.
-func readRoutes(path string, rule edge.Route, asked bool) ([]edge.Route, error) {
-	var routes []edge.Route
-	err := settings{
+// routesFile is what the file of --routes says. What a route leaves out is as in the rule. Only where another proxy
+// asks may it have no upstream.
+type routesFile struct {
+	rule   edge.Route
+	asked  bool
+	routes []edge.Route
+}
+
+func (f *routesFile) fields() settings {
+	return settings{
 		"routes": eachOf(func(at string, _ int, raw json.RawMessage) error {
-			f := fileRoute{Route: rule}
-			if err := f.fields().read(at, raw); err != nil {
+			r := fileRoute{Route: f.rule}
+			if err := r.fields().read(at, raw); err != nil {
 				return err
 			}
-			if err := f.settle(asked); err != nil {
+			if err := r.settle(f.asked); err != nil {
 				return fmt.Errorf("%s.%w", at, err)
 			}
-			routes = append(routes, f.Route)
+			f.routes = append(f.routes, r.Route)
 			return nil
 		}),
-	}.readFile(path)
-	if err == nil && len(routes) == 0 {
-		err = errors.New(`routes is missing or empty; say at least what / is, as {"routes": [{"path": "/"}]}`)
 	}
-	return routes, err
 }
 
 // fileRoute is a route as the file says it.
@@ -84,27 +89,27 @@ type fileRoute struct {
 	public *bool // nil if the file says nothing
 }
 
-func (f *fileRoute) fields() settings {
+func (r *fileRoute) fields() settings {
 	const yesNo = "yes or no; write true or false"
 	return settings{
-		"path":      text(&f.Path, "/account/"),
-		"methods":   texts(&f.Methods, "GET"),
-		"upstream":  text(&f.Upstream, "http://127.0.0.1:8080"),
-		"keep_host": value(&f.KeepHost, yesNo),
-		"public":    value(&f.public, yesNo),
-		"sign_in":   value(&f.SignIn, yesNo),
-		"scopes":    texts(&f.Scopes, "write"),
-		"max_stale": duration(&f.MaxStale, "2s"),
-		"when_stale": oneOf(&f.WhenStale, map[string]passport.WhenStale{
+		"path":      text(&r.Path, "/account/"),
+		"methods":   texts(&r.Methods, "GET"),
+		"upstream":  text(&r.Upstream, "http://127.0.0.1:8080"),
+		"keep_host": value(&r.KeepHost, yesNo),
+		"public":    value(&r.public, yesNo),
+		"sign_in":   value(&r.SignIn, yesNo),
+		"scopes":    texts(&r.Scopes, "write"),
+		"max_stale": duration(&r.MaxStale, "2s"),
+		"when_stale": oneOf(&r.WhenStale, map[string]passport.WhenStale{
 			"refuse": passport.FailClosed, "read-only": passport.ReadOnly,
 		}),
-		"cross_origin": value(&f.CrossOrigin, yesNo),
-		"if_match":     oneOf(&f.RequireIfMatch, map[string]bool{"forward": false, "require": true}),
-		"idempotency": oneOf(&f.Idempotency, map[string]edge.Idempotency{
+		"cross_origin": value(&r.CrossOrigin, yesNo),
+		"if_match":     oneOf(&r.RequireIfMatch, map[string]bool{"forward": false, "require": true}),
+		"idempotency": oneOf(&r.Idempotency, map[string]edge.Idempotency{
 			"forward": edge.Forward, "replay": edge.Replay, "require": edge.RequireKey,
 		}),
-		"max_body": bytesMax(&f.MaxBody),
-		"timeout":  duration(&f.Timeout, "30s"),
+		"max_body": bytesMax(&r.MaxBody),
+		"timeout":  duration(&r.Timeout, "30s"),
 	}
 }
 
@@ -119,19 +124,19 @@ func bytesMax(to *int64) setting {
 }
 
 // settle looks at what must be there, and at what goes with what. The rest is checked by the edge.
-func (f *fileRoute) settle(asked bool) error {
-	f.Public = f.SignIn // nobody has a session yet, unless the file says so
-	if f.public != nil {
-		f.Public = *f.public
+func (r *fileRoute) settle(asked bool) error {
+	r.Public = r.SignIn // nobody has a session yet, unless the file says so
+	if r.public != nil {
+		r.Public = *r.public
 	}
 	switch {
-	case f.Path == "":
+	case r.Path == "":
 		return errors.New(`path is missing; write what it covers: "/cart" alone, or "/cart/" with all below it`)
-	case f.Upstream == "" && !asked:
+	case r.Upstream == "" && !asked:
 		return errors.New("upstream is missing; name the service here, or with --upstream for all routes, or use --auth")
-	case f.Public && len(f.Scopes) > 0 && f.public == nil:
+	case r.Public && len(r.Scopes) > 0 && r.public == nil:
 		return errors.New(`scopes needs a session, and sign_in goes without; write "public": false, too`)
-	case f.Public && len(f.Scopes) > 0:
+	case r.Public && len(r.Scopes) > 0:
 		return errors.New("scopes needs a session, and public goes without; leave one of them out")
 	}
 	return nil

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -212,4 +213,35 @@ func wantRefused(t *testing.T, text string, flags *edgeCmd, want string) {
 	if fieldOf(err) != "--routes" || !strings.Contains(err.Error(), want) {
 		t.Errorf("got  %v\nwant --routes: ... %s", err, want)
 	}
+}
+
+// FuzzRoutes reads files of routes: what is read, the edge takes, or it says which route it does not take and why.
+func FuzzRoutes(f *testing.F) {
+	page, err := os.ReadFile("../../docs/edge.md")
+	if err != nil {
+		f.Fatal(err)
+	}
+	_, guide, _ := strings.Cut(string(page), "\n## Routes\n")
+	_, guide, _ = strings.Cut(guide, "```json\n")
+	guide, _, _ = strings.Cut(guide, "```")
+	f.Add(guide)
+	f.Add(`{"routes": [{"path": "/a%2fb", "methods": ["CONNECT"], "upstream": "http://x?y", "scopes": ["a b"]}]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		r := routesFile{rule: edge.Route{Upstream: "http://shop", MaxStale: time.Second}}
+		if err := r.fields().readText([]byte(text)); err != nil || len(r.routes) == 0 {
+			if text == guide {
+				t.Fatalf("the guide's file is not read: %v", err)
+			}
+			return
+		}
+		e, err := edge.Open(edge.Config{Authority: nobody{}, Routes: r.routes})
+		if err == nil {
+			_ = e.Close()
+			return
+		}
+		bad, ok := errors.AsType[*edge.InvalidError](err)
+		if !ok || !strings.HasPrefix(bad.Field, "Routes[") || text == guide {
+			t.Fatalf("the edge does not take what was read: %v", err)
+		}
+	})
 }

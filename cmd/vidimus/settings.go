@@ -41,6 +41,11 @@ func (s settings) readFile(path string) error {
 	case len(text) > settingsMax:
 		return fmt.Errorf("is longer than %d bytes", settingsMax)
 	}
+	return s.readText(text)
+}
+
+// readText reads what such a file holds.
+func (s settings) readText(text []byte) error {
 	var raw json.RawMessage
 	if err := json.Unmarshal(text, &raw); err != nil {
 		if bad, ok := errors.AsType[*json.SyntaxError](err); ok {
