@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -198,6 +199,32 @@ func TestAStreamEndsWithItsPassportAndNotBefore(t *testing.T) {
 			t.Errorf("%d of %d streams are open after the end of their passports", got, n)
 		}
 	})
+}
+
+// Not parallel: it counts goroutines.
+func TestAStreamAsksForOnePassportAtATime(t *testing.T) {
+	e, err := Open(Config{Authority: grants{}, Routes: []Route{{Path: "/"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range renewalsAtOnce {
+		e.streams.slots <- struct{}{} // others ask
+	}
+	old := hold(someHandle, grant(), time.Now().Add(-50*time.Second), 1)
+	v := &visit{edge: e, route: e.routes.find("/")[0], handle: someHandle, held: old}
+	e.streams.add(v, false)
+	before := runtime.NumGoroutine()
+	for range 50 {
+		e.judge(t.Context())
+	}
+	if n := runtime.NumGoroutine() - before; n > 1 {
+		t.Errorf("%d wait to ask for one stream", n)
+	}
+	<-e.streams.slots
+	e.streams.renewals.Wait()
+	if got := e.streams.all()[v]; got.held == old || got.renewing {
+		t.Error("the stream did not get another passport")
+	}
 }
 
 // A view that knows of no change is no reason to let a passport end.
