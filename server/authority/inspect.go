@@ -178,10 +178,15 @@ func (a *Authority) revokePassport(ctx context.Context, v *door.Visit, text stri
 	return err
 }
 
-// endByHandle ends the session that a handle stands for.
+// endByHandle ends the session that a handle stands for, or stood for: who signs out with a handle that was replaced,
+// because the answer with its successor was lost, is out as well.
 func (a *Authority) endByHandle(ctx context.Context, v *door.Visit, handle string) error {
-	s, err := a.sessions.Resolve(ctx, handle)
-	if goneOf(err) != "" {
+	id, _, err := a.keys.OpenHandle(a.cell.Name(), handle)
+	var s session.Session
+	if err == nil {
+		s, err = a.sessions.Get(ctx, id)
+	}
+	if goneOf(err) != "" || err == nil && s.Ended != nil {
 		return nil
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ package authority_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -128,6 +129,30 @@ func TestRevocationEndsATokenOrASession(t *testing.T) {
 	}
 	if got := revoke(login, s.Handle); got.status != http.StatusOK {
 		t.Errorf("again: %d %s, want 200", got.status, got.text)
+	}
+}
+
+func TestWhoSignsOutWithAReplacedHandleIsOut(t *testing.T) {
+	t.Parallel()
+	o := start(t, options{})
+	s := o.signIn(t, "acme", "u-42")
+	handle := s.Handle
+	for range 2 { // the answers were lost: the browser has the first handle still
+		next, err := o.sessions.Rotate(t.Context(), handle)
+		if err != nil {
+			t.Fatal(err)
+		}
+		handle = next.Handle
+	}
+	revoke := func(bearer string) said {
+		return o.do(t, ask{path: "/oauth/revoke", bearer: bearer, form: url.Values{"token": {s.Handle}}})
+	}
+	revoke(o.token(t, "session:other")).refused(t, "another tenant's login", 400, "unauthorized_client", "session:acme")
+	if got := revoke(o.token(t, "session:acme")); got.status != http.StatusOK {
+		t.Errorf("answered %d %s, want 200", got.status, got.text)
+	}
+	if _, err := o.sessions.Resolve(t.Context(), handle); !errors.Is(err, session.ErrEnded) {
+		t.Errorf("the session that answered 200 to its end: %v, want ErrEnded", err)
 	}
 }
 
