@@ -55,7 +55,7 @@ type Ask struct {
 	Scope string
 	// Workload names who asks.
 	Workload string
-	// Txn names the transaction; empty for a new name.
+	// Txn names the transaction: the passport's txn is this, a dot and the session. Empty for a new name.
 	Txn string
 	// Request is what is known of the request, for the claim rctx.
 	Request json.RawMessage

@@ -27,7 +27,8 @@ const (
 	maxSubject  = 128
 	maxScopes   = 256 // all of them, with a space between
 	maxWorkload = 64
-	maxTxn      = 64
+	maxAskedTxn = 64
+	maxTxn      = maxAskedTxn + 1 + sidSize // see txnOf
 	maxRequest  = 256
 	maxACR      = 32
 	maxAMR      = 64 // all of them, with quotes and commas

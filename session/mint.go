@@ -46,7 +46,7 @@ func (s *Sessions) Mint(ctx context.Context, a passport.Ask) (passport.Grant, er
 	if err != nil {
 		return passport.Grant{}, err
 	}
-	c.Txn, c.Scope, c.Workload, c.Request = a.Txn, scope, a.Workload, a.Request
+	c.Txn, c.Scope, c.Workload, c.Request = txnOf(a.Txn, l.sid), scope, a.Workload, a.Request
 	if b := l.life.State.before; b != nil && b.generation == l.life.State.Generation {
 		life = min(life, graceLife)
 	}
@@ -76,11 +76,8 @@ func (s *Sessions) validAsk(a *passport.Ask) (time.Duration, error) {
 		return 0, &journal.InvalidError{Field: "Ask.Request", Problem: fmt.Sprintf(
 			"has %d bytes: %d are the limit", len(a.Request), maxRequest)}
 	}
-	if a.Txn == "" {
-		a.Txn = newTxn()
-	}
 	for _, err := range []error{
-		text("Ask.Workload", a.Workload, maxWorkload, true), text("Ask.Txn", a.Txn, maxTxn, true),
+		text("Ask.Workload", a.Workload, maxWorkload, true), text("Ask.Txn", a.Txn, maxAskedTxn, false),
 		text("Ask.Scope", a.Scope, maxScopes, false),
 	} {
 		if err != nil {
@@ -90,7 +87,12 @@ func (s *Sessions) validAsk(a *passport.Ask) (time.Duration, error) {
 	return life, nil
 }
 
-func newTxn() string {
+// txnOf returns the name of a transaction. Passports are revoked by it, so one that the asker chose ends with the
+// session: nobody can mint a passport with the name of another session's, and revoke that along with his own.
+func txnOf(asked, sid string) string {
+	if asked != "" {
+		return asked + "." + sid
+	}
 	var id [16]byte
 	chance.Fill(id[:])
 	return idText(id)

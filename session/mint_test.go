@@ -78,7 +78,7 @@ func TestAnAskIsAnsweredAsAsked(t *testing.T) {
 		Life: 5 * time.Second, AtLeast: passport.Mark{Log: "elsewhere", Epoch: 9, Position: 1 << 40},
 	})
 	c := g.Claims
-	if err != nil || c.Scope != "buy" || c.Workload != "gate-7" || c.Txn != "t-1" ||
+	if err != nil || c.Scope != "buy" || c.Workload != "gate-7" || c.Txn != "t-1."+st.ID ||
 		c.ExpiresAt.Sub(c.IssuedAt) != 5*time.Second || string(c.Request) != `{"req_ip":"192.0.2.1"}` {
 		t.Errorf("Mint = %+v, %v", g.Claims, err)
 	}

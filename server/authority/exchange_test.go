@@ -58,7 +58,7 @@ func TestAHandleIsExchangedForAPassport(t *testing.T) {
 		t.Errorf("position %q, want %q", got.header.Get("Vidimus-Position"), c.Mark)
 	}
 	if c.Subject != "u-42" || c.Tenant != "acme" || c.Session != s.ID || c.Scope != "read" || c.Audience != domain ||
-		c.Workload != "edge-1" || c.Txn != "txn-0123456789abcdef" || string(c.Request) != `{"req_ip":"192.0.2.1"}` {
+		c.Workload != "edge-1" || c.Txn != "txn-0123456789abcdef."+s.ID || string(c.Request) != `{"req_ip":"192.0.2.1"}` {
 		t.Errorf("the passport says %+v", c)
 	}
 }

@@ -156,6 +156,25 @@ func TestWhoSignsOutWithAReplacedHandleIsOut(t *testing.T) {
 	}
 }
 
+func TestOnesOwnRevocationReachesNobodyElse(t *testing.T) {
+	t.Parallel()
+	o := start(t, options{})
+	bearer := o.token(t, "passport:"+domain)
+	victim := o.mint(t, o.signIn(t, "globex", "bob"))
+	form := exchangeForm(o.signIn(t, "acme", "mallory").Handle)
+	form.Set("vidimus_txn", victim.Claims.Txn)
+	named := o.do(t, ask{path: "/oauth/token", bearer: bearer, form: form})
+	own, _ := named.body["access_token"].(string)
+	got := o.do(t, ask{path: "/oauth/revoke", bearer: bearer, form: url.Values{"token": {own}}})
+	if got.status != http.StatusOK {
+		t.Fatalf("the exchange is answered %s, the revocation %d %s", named.text, got.status, got.text)
+	}
+	o.inactive(t, bearer, "one's own passport", own)
+	if got := o.introspect(t, bearer, victim.Token); got.body["active"] != true {
+		t.Errorf("a passport whose txn somebody else asked for is %s, want active", got.text)
+	}
+}
+
 func TestKeysAndAddressesArePublic(t *testing.T) {
 	t.Parallel()
 	o := start(t, options{})

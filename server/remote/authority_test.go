@@ -59,7 +59,7 @@ func TestPassportsComeFromAnotherNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &g.Claims
-	if c.Subject != "u-42" || c.Scope != "read" || c.Txn != "txn-0123456789abcdef" || c.Workload != "login" ||
+	if c.Subject != "u-42" || c.Scope != "read" || c.Txn != "txn-0123456789abcdef."+s.ID || c.Workload != "login" ||
 		c.ExpiresAt.Sub(c.IssuedAt) != 90*time.Second || string(c.Request) != `{"req_ip":"192.0.2.1"}` {
 		t.Errorf("the passport says %+v", c)
 	}
