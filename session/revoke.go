@@ -35,7 +35,7 @@ func (s *Sessions) Revoke(ctx context.Context, t Target, by, reason string) (jou
 		if err := text("Target.Key", t.Key, maxTxn, true); err != nil {
 			return 0, err
 		}
-		return s.revoke(ctx, journal.Stream(tokenPrefix+t.Key), typeTokenRevoked, revocation{by, reason, now}, nil)
+		return s.revokeToken(ctx, t.Key, revocation{by, reason, now})
 	case heartbeat.Session:
 		of, err := s.End(ctx, t.Key, Ended{At: now, Why: Revoked, By: by, Reason: reason})
 		return of.Position, err
@@ -49,9 +49,9 @@ func (s *Sessions) Revoke(ctx context.Context, t Target, by, reason string) (jou
 		if err := text("Target.Key", tenant, maxTenant, false); err != nil {
 			return 0, err
 		}
-		return s.revoke(ctx, tenantStream(tenant), typeTenantRevoked, revocation{by, reason, now}, countWide())
+		return s.revoke(ctx, tenantStream(tenant), journal.Any, typeTenantRevoked, revocation{by, reason, now}, countWide())
 	case heartbeat.All:
-		return s.revoke(ctx, allStream, typeAllRevoked, revocation{by, reason, now}, countWide())
+		return s.revoke(ctx, allStream, journal.Any, typeAllRevoked, revocation{by, reason, now}, countWide())
 	case heartbeat.Key:
 		return s.revokeKey(ctx, t.Key, by, reason)
 	}
@@ -70,9 +70,21 @@ const (
 	askPause = 50 * time.Millisecond
 )
 
+// revokeToken revokes the passports of one txn. The first event says all, so there is no second one, however often it
+// is asked for.
+func (s *Sessions) revokeToken(ctx context.Context, txn string, r revocation) (journal.Position, error) {
+	at, err := s.revoke(ctx, journal.Stream(tokenPrefix+txn), journal.None, typeTokenRevoked, r, nil)
+	if !errors.Is(err, journal.ErrConflict) {
+		return at, err
+	}
+	head, err := s.log.Head(ctx)
+	return head.Position, err
+}
+
 // revoke appends the event, and asks again with the same unit when the answer was lost.
 func (s *Sessions) revoke(
-	ctx context.Context, stream journal.Stream, name string, r revocation, records []journal.RecordWrite,
+	ctx context.Context, stream journal.Stream, expect journal.Expect, name string, r revocation,
+	records []journal.RecordWrite,
 ) (journal.Position, error) {
 	data, err := json.Marshal(r)
 	if err != nil {
@@ -80,7 +92,7 @@ func (s *Sessions) revoke(
 	}
 	e := journal.EventData{ID: journal.NewID(), Type: name, Data: data}
 	u := journal.Unit{
-		Appends: []journal.Append{{Stream: stream, Expect: journal.Any, Events: []journal.EventData{e}}}, Records: records,
+		Appends: []journal.Append{{Stream: stream, Expect: expect, Events: []journal.EventData{e}}}, Records: records,
 	}
 	for try := 1; ; try++ {
 		res, err := s.log.Commit(ctx, u)

@@ -175,6 +175,36 @@ func TestOnesOwnRevocationReachesNobodyElse(t *testing.T) {
 	}
 }
 
+func TestAPassportIsRevokedOnce(t *testing.T) {
+	t.Parallel()
+	o := start(t, options{})
+	bearer := o.token(t, "passport:"+domain)
+	g := o.mint(t, o.signIn(t, "acme", "u-42"))
+	for range 3 {
+		got := o.do(t, ask{path: "/oauth/revoke", bearer: bearer, form: url.Values{"token": {g.Token}}})
+		if got.status != http.StatusOK {
+			t.Errorf("answered %d %s, want 200", got.status, got.text)
+		}
+	}
+	head, err := o.log.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := session.Target{Scope: heartbeat.Token, Key: g.Claims.Txn}
+	if at, err := o.sessions.Revoke(t.Context(), target, "test", ""); err != nil || at < head.Position {
+		t.Errorf("Revoke of what is revoked = %d, %v, want %d or later", at, err, head.Position)
+	}
+	n := 0
+	for _, err := range o.log.ReadStream(t.Context(), journal.Stream("revocation-token/"+g.Claims.Txn), nil) {
+		if n++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d events revoke one passport, want 1", n)
+	}
+}
+
 func TestKeysAndAddressesArePublic(t *testing.T) {
 	t.Parallel()
 	o := start(t, options{})
