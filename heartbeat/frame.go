@@ -18,6 +18,9 @@ const (
 	MaxChanges = 1000
 	// MaxKey is the longest key of a change, in bytes.
 	MaxKey = 255
+	// maxPosition is the last position that a frame may reach, and a passport name: what every reader of JSON keeps
+	// exactly. So counting on from a position never overflows.
+	maxPosition = 1<<53 - 1
 )
 
 // Scope is what a change is about.
@@ -99,12 +102,14 @@ func (f *Frame) Mark() passport.Mark {
 	return passport.Mark{Log: f.Log, Epoch: f.Epoch, Position: f.Through}
 }
 
-// Validate returns an [InvalidError] if the frame breaks a rule: it is of no log, goes backwards, or has changes that
-// are too many, out of order, or outside of it.
+// Validate returns an [InvalidError] if the frame breaks a rule: it is of no log, goes backwards or too far, or has
+// changes that are too many, out of order, or outside of it.
 func (f *Frame) Validate() error {
 	switch {
 	case !f.Mark().Valid():
 		return noPlace("frame", f.Mark())
+	case f.Through > maxPosition:
+		return invalid("through", "is %d; positions end at %d", f.Through, int64(maxPosition))
 	case f.After < 0 || f.After > f.Through:
 		return invalid("after", "is %d; it lies between 0 and through, %d", f.After, f.Through)
 	case len(f.Changes) > MaxChanges:

@@ -99,9 +99,9 @@ func TestLargestFrameFitsAnEvent(t *testing.T) {
 	var changes []Change
 	for i := range int64(MaxChanges) {
 		key := strings.Repeat("<", MaxKey) // JSON writes it with six bytes
-		changes = append(changes, Change{Position: 1<<62 + i, Scope: Session, Key: key, Effect: Superseded})
+		changes = append(changes, Change{Position: 1<<52 + i, Scope: Session, Key: key, Effect: Superseded})
 	}
-	f := frame(1<<62-1, 1<<62+MaxChanges, changes...)
+	f := frame(1<<52-1, 1<<52+MaxChanges, changes...)
 	text, err := f.AppendEvent(nil)
 	if err != nil {
 		t.Fatal(err)
