@@ -19,9 +19,11 @@ const maxPending = 16
 type moment struct{ mono, wall time.Duration }
 
 // since is the time that passed between two moments: the longer of both clocks. The monotonic clock of Linux stands
-// still while a machine is suspended; the wall clock does not. A wall clock that jumps ahead makes the time too long
-// until the next ping is answered, and one that jumps back changes nothing: neither makes anything look fresher than
-// it is.
+// still while a machine is suspended; the wall clock does not. A wall clock that jumps ahead makes the time too long,
+// until the next ping is answered. One that is set back takes nothing from the time that the machine was awake, which
+// the monotonic clock counts. But of time that it was suspended, between the same two moments, as much is missing as
+// the clock was set back: a machine whose clock was set back by an hour, and which sleeps for 50 minutes before its next
+// ping is answered, does not count them.
 func (m moment) since(then moment) time.Duration { return max(0, m.mono-then.mono, m.wall-then.wall) }
 
 // answer is a ping that was answered: everything acknowledged before sent stands at or below head.

@@ -46,5 +46,7 @@
 //
 // Two things are not covered. Between the check and what is done because of it, time passes; where that matters, make
 // the effect a write that expects a version. And a machine that is suspended, whose wall clock does not learn of it
-// either, breaks A4: a virtual machine that is resumed from a snapshot must set its clock before it serves.
+// either, breaks A4: a virtual machine that is resumed from a snapshot must set its clock before it serves. So does one
+// whose wall clock is set back and which is suspended before another ping was answered, half a second as a rule: what
+// the clock was set back hides as much of its sleep.
 package heartbeat

@@ -221,6 +221,8 @@ func TestClocksThatJumpOrStandStillNeverMakeFresher(t *testing.T) {
 		"the wall clock is set back":  {clocks{time.Second, time.Second - time.Hour}, time.Second},
 		"both go back, as none does":  {clocks{-time.Second, -time.Second}, 0},
 		"the wall clock stands still": {clocks{time.Second, 0}, time.Second},
+		// The one that makes fresher, see moment.since: of two hours' sleep the hour that the clock was set back is missing.
+		"set back, then suspended": {clocks{time.Second, 2*time.Hour - time.Hour}, time.Hour},
 	} {
 		v, clock := newTestView(100)
 		must(t, v.Apply(snapshot(0, 10)))
