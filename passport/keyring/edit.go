@@ -43,7 +43,8 @@ func keyStream(kid string) journal.Stream { return journal.Stream(Category + "-"
 type draft struct {
 	snapshot
 	now     time.Time
-	dirty   [2]bool // the signing keys, the handle keys
+	stored  journal.LogEpoch // in which the signing keys were written
+	dirty   [2]bool          // the signing keys, the handle keys
 	appends []journal.Append
 }
 
@@ -97,7 +98,8 @@ func (r *Ring) editOnce(ctx context.Context, change func(*draft) error) error {
 func (r *Ring) take(s *snapshot) {
 	for {
 		old := r.snapshot.Load()
-		if old != nil && (s.versions[0] < old.versions[0] || s.versions[1] < old.versions[1]) {
+		if old != nil && (s.epoch < old.epoch || s.epoch == old.epoch &&
+			(s.versions[0] < old.versions[0] || s.versions[1] < old.versions[1])) {
 			return
 		}
 		if r.snapshot.CompareAndSwap(old, s) {
@@ -109,7 +111,11 @@ func (r *Ring) take(s *snapshot) {
 // read returns the ring as it is stored.
 func (r *Ring) read(ctx context.Context) (*draft, error) {
 	now := clock.Now()
-	d := &draft{now: now, snapshot: snapshot{read: now}}
+	head, err := r.log.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := &draft{now: now, snapshot: snapshot{read: now, epoch: head.Epoch}}
 	for i, name := range []string{signingName, handlesName} {
 		record, err := r.log.Record(ctx, kind, name)
 		if errors.Is(err, journal.ErrNotFound) {
@@ -119,14 +125,15 @@ func (r *Ring) read(ctx context.Context) (*draft, error) {
 			return nil, err
 		}
 		d.versions[i] = record.Version
-		entries, err := decode(record)
+		ring, err := decode(record)
 		if err != nil {
 			return nil, err
 		}
 		if name == signingName {
-			d.signing, err = r.seals.unsealSigning(entries)
+			d.stored = ring.Epoch
+			d.signing, err = r.seals.unsealSigning(ring.Keys)
 		} else {
-			d.handles, err = r.seals.unsealHandles(entries)
+			d.handles, err = r.seals.unsealHandles(ring.Keys)
 		}
 		if err != nil {
 			return nil, err
@@ -137,6 +144,9 @@ func (r *Ring) read(ctx context.Context) (*draft, error) {
 
 // upkeep removes the keys that nobody needs any more and makes those that are due.
 func (r *Ring) upkeep(d *draft) error {
+	if err := r.leave(d); err != nil {
+		return err
+	}
 	if n := gone(r.signing, d.signing, d.now); n > 0 {
 		d.signing, d.dirty[0] = d.signing[n:], true
 	}
@@ -154,6 +164,20 @@ func (r *Ring) upkeep(d *draft) error {
 	}
 	if from, due := next(r.handles, d.handles, d.now); due {
 		d.handles, d.dirty[1] = append(d.handles, newHandleKey(d.now, from)), true
+	}
+	return nil
+}
+
+// leave withdraws the signing keys of an earlier epoch of the log. A backup may hold keys that were withdrawn since, and
+// does not know it; nothing that they signed is good in this epoch. Handles outlive it, so their keys stay.
+func (r *Ring) leave(d *draft) error {
+	if d.stored >= d.epoch {
+		return nil
+	}
+	for len(d.signing) > 0 {
+		if err := d.remove(0, "keyring", "the journal was renewed"); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -195,6 +219,13 @@ func (d *draft) index(kid string) int {
 	return slices.IndexFunc(d.signing, func(k signingKey) bool { return k.ID == kid })
 }
 
+// leaves reports whether a key is withdrawn by the edit.
+func (d *draft) leaves(kid string) bool {
+	return slices.ContainsFunc(d.appends, func(a journal.Append) bool {
+		return a.Stream == keyStream(kid) && a.Events[0].Type == EventRevoked
+	})
+}
+
 func (d *draft) event(kid, name string, data any) error {
 	text, err := json.Marshal(data)
 	if err != nil {
@@ -213,7 +244,7 @@ func (r *Ring) write(ctx context.Context, d *draft) error {
 		if !d.dirty[i] {
 			return nil
 		}
-		value, err := r.seals.encode(name, entries, secret)
+		value, err := r.seals.encode(name, d.epoch, entries, secret)
 		u.Records = append(u.Records, journal.RecordWrite{
 			Kind: kind, Key: name, Expect: journal.Exactly(d.versions[i]), Value: value,
 		})

@@ -10,6 +10,10 @@
 // A key is published for [Config.Overlap] before it signs and for as long after it has signed last, so that verifiers,
 // which keep a copy of the key set, never meet a good passport whose key they cannot have. Nodes compare their clocks
 // with times that other nodes wrote: they must agree within Overlap less six minutes.
+//
+// A signing key belongs to one epoch of the log. When the journal was renewed, because a backup was restored, all of
+// them are withdrawn and a new one signs at once: the backup may hold a key that was withdrawn after it was made.
+// Handle keys stay, and with them the sessions of the browsers that hold handles.
 package keyring
 
 import (
@@ -78,6 +82,7 @@ type Ring struct {
 // snapshot is what a ring knows of its keys. It is not changed.
 type snapshot struct {
 	read     time.Time // before the records were read
+	epoch    journal.LogEpoch
 	versions [2]journal.Version
 	signing  []signingKey
 	handles  []handleKey
@@ -181,7 +186,10 @@ func (r *Ring) Rotate(ctx context.Context) (kid string, err error) {
 func (r *Ring) Revoke(ctx context.Context, kid, by, reason string) error {
 	err := r.edit(ctx, func(d *draft) error {
 		at := d.index(kid)
-		if at < 0 {
+		switch {
+		case at < 0 && d.leaves(kid):
+			return nil
+		case at < 0:
 			return r.wasRevoked(ctx, kid)
 		}
 		signed := at == signs(d.signing, d.now)

@@ -81,24 +81,24 @@ func newHandleKey(now, from time.Time) handleKey {
 	return handleKey{newEntry(base64.RawURLEncoding.EncodeToString(name), now, from), secret}
 }
 
-// ring is what a record holds.
+// ring is what a record holds. Epoch is that of the log in which it was written.
 type ring struct {
-	Keys []entry `json:"keys"`
+	Epoch journal.LogEpoch `json:"epoch"`
+	Keys  []entry          `json:"keys"`
 }
 
 // decode reads a record. It refuses what this package never writes.
-func decode(r journal.Record) ([]entry, error) {
-	var stored ring
+func decode(r journal.Record) (stored ring, err error) {
 	d := json.NewDecoder(bytes.NewReader(r.Value))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&stored); err != nil {
-		return nil, fmt.Errorf("record %s/%s: %w", r.Kind, r.Key, err)
+		return ring{}, fmt.Errorf("record %s/%s: %w", r.Kind, r.Key, err)
 	}
 	if n := len(stored.Keys); n == 0 || n > MaxKeys {
-		return nil, fmt.Errorf("record %s/%s has %d keys: it was changed by something else than this program",
+		return ring{}, fmt.Errorf("record %s/%s has %d keys: it was changed by something else than this program",
 			r.Kind, r.Key, n)
 	}
-	return stored.Keys, nil
+	return stored, nil
 }
 
 // unsealSigning makes signing keys of what is stored.
@@ -135,8 +135,10 @@ func (s seals) unsealHandles(entries []entry) ([]handleKey, error) {
 }
 
 // encode returns a record's value: the entries, each sealed anew that is not sealed under the first key.
-func (s seals) encode(name string, entries []entry, secret func(int) []byte) ([]byte, error) {
-	var stored ring
+func (s seals) encode(
+	name string, epoch journal.LogEpoch, entries []entry, secret func(int) []byte,
+) ([]byte, error) {
+	stored := ring{Epoch: epoch}
 	for i, e := range entries {
 		if !s.fresh(e.Box) {
 			e.Box = s.seal(secret(i), e.about(name))
