@@ -188,6 +188,46 @@ func TestLostFrameIsAskedForAgain(t *testing.T) {
 	})
 }
 
+func TestClientBeginsAnewWhenTheLogLostWhatItApplied(t *testing.T) {
+	for name, sources := range map[string]int{"one authority": 1, "one of two": 2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var all []*authority
+				for range sources {
+					all = append(all, newAuthority(mark(0)))
+					all[len(all)-1].add(t, 9, ended(2, "s"))
+				}
+				c, stop := start(t, all...)
+				defer stop()
+				pass(c, time.Second)
+				fallen := NewTail(mark(0), 0)
+				must(t, fallen.Add(3, ended(3, "r"))) // 3 was something else
+				for _, a := range all {
+					a.set(func() { a.tail = fallen })
+				}
+				pass(c, time.Second)
+				if got := c.View().Staleness(); got != passport.Unknown {
+					t.Errorf("staleness %v while the log ends before what was applied", got)
+				}
+				must(t, fallen.Add(12))
+				for _, a := range all {
+					a.set(func() {})
+				}
+				pass(c, 6*time.Second)
+				if s := c.Status(); s.Staleness > 510*time.Millisecond || s.Through != mark(12) {
+					t.Errorf("status %+v", s)
+				}
+				if err := c.View().Judge(of(9, "r")); !errors.Is(err, passport.ErrSuperseded) {
+					t.Errorf("a passport from the history that was lost is judged %v", err)
+				}
+				if err := c.View().Judge(of(10, "r")); err != nil {
+					t.Errorf("a passport from behind what was lost is judged %v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestClientLeavesAnAuthorityThatFails(t *testing.T) {
 	down := errors.New("down")
 	for name, fail := range map[string]func(a *authority){
@@ -195,7 +235,6 @@ func TestClientLeavesAnAuthorityThatFails(t *testing.T) {
 		"it goes silent":       func(a *authority) { a.mute = true },
 		"it lags":              func(a *authority) { a.lag = 5 },
 		"it answers no ping":   func(a *authority) { a.slow = time.Hour },
-		"its log was rewound":  func(a *authority) { a.tail = NewTail(mark(3), 0) },
 		"its log is abandoned": func(a *authority) { a.tail = NewTail(passport.Mark{Log: "c3", Epoch: 6, Position: 9}, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -37,6 +37,7 @@ type core struct {
 	at         passport.Mark // the log, and through
 	floors     floors
 	gap        bool
+	rewound    int64    // up to where changes were applied that the log has lost; 0 if it has lost none
 	pending    []answer // none says less than another; all of the log of at, once that is known
 	owed       moment   // since when some head is waited for, if there is one
 	dated      bool
@@ -85,7 +86,7 @@ func (c *core) reset(mark passport.Mark, base int64) {
 	stolen := c.floors.revoked.carried()
 	c.floors = newFloors(base, c.floors.limit)
 	c.floors.revoked = stolen
-	c.dated = false
+	c.dated, c.rewound = false, 0
 	c.generation++
 	c.pending = slices.DeleteFunc(c.pending, func(a answer) bool { return !a.head.SameLog(c.at) })
 }
@@ -95,15 +96,37 @@ func (c *core) answered(sent moment, applied passport.Mark, head Head) error {
 	if !head.Valid() {
 		return noPlace("head", head)
 	}
-	if head.Log == c.at.Log && head.Epoch < c.at.Epoch || head.SameLog(applied) && head.Position < applied.Position {
-		return fmt.Errorf("%w: the log ends at %s, applied is %s", ErrRewound, head, applied)
+	if head.SameLog(applied) && head.Position < applied.Position {
+		c.rewind(applied)
+	}
+	deposed := head.Log == c.at.Log && head.Epoch < c.at.Epoch
+	if deposed || c.rewound > 0 && head.SameLog(c.at) && head.Position <= c.rewound {
+		was := c.at
+		was.Position = max(was.Position, c.rewound)
+		return fmt.Errorf("%w: it ends at %s, applied was %s: if it was restored, renew the journal", ErrRewound, head, was)
 	}
 	if c.at.Log != "" && !head.SameLog(c.at) {
 		return fmt.Errorf("%w: the log ends at %s, followed is %s", ErrGap, head, c.at)
 	}
+	if c.rewound > 0 { // the log has grown past what it lost, of which some passports may be
+		c.floors.raiseBase(c.rewound + 1)
+		c.rewound = 0
+		c.generation++
+	}
 	c.await(answer{sent, head})
 	c.settle()
 	return nil
+}
+
+// rewind minds that the log lost what was applied of it, as when a database falls back to a replica that was behind, or
+// a backup is restored and not renewed. The floors stay, for what was acknowledged is obeyed; nothing is vouched for
+// until the log has grown past what it lost; and what it then holds is asked for from the beginning.
+func (c *core) rewind(applied passport.Mark) {
+	if !c.at.SameLog(applied) {
+		return
+	}
+	c.rewound = max(c.rewound, c.at.Position, applied.Position)
+	c.at.Position, c.gap, c.dated, c.pending = 0, true, false, nil
 }
 
 // await adds an answer to those that wait for frames. One that says less than another is dropped.

@@ -78,7 +78,8 @@ var (
 	// [View.Through].
 	ErrGap = errors.New("gap in the feed")
 	// ErrRewound: the authority's log is of an earlier epoch than the one that was followed, or ends before what was
-	// applied. The authority was deposed, or its journal was restored and not renewed.
+	// applied. The authority was deposed, or its journal was restored and not renewed, or its database fell back to a
+	// replica that was behind. Renew the journal.
 	ErrRewound = errors.New("log was rewound")
 )
 

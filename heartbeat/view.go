@@ -133,9 +133,10 @@ func (v *View) PingSent() Ping {
 }
 
 // PingAnswered takes in the head that a ping was answered with. Once that is applied, the view is as fresh as the
-// moment the ping was sent. It returns [ErrRewound] when the log ends before what was applied when the ping was sent,
-// [ErrGap] when it is another log than the view follows, and an [InvalidError] when it is none; then nothing was taken
-// in.
+// moment the ping was sent. It returns [ErrRewound] when the log ends before what was applied when the ping was sent:
+// the staleness is [passport.Unknown] from then on until the log has grown past that place, and was applied anew up to
+// its end; passports minted up to that place then count as superseded. It returns [ErrGap] when it is another log than
+// the view follows, and an [InvalidError] when it is none; then nothing was taken in.
 func (v *View) PingAnswered(p Ping, h Head) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()

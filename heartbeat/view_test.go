@@ -180,9 +180,6 @@ func TestStalenessCountsFromThePingWhoseHeadIsReached(t *testing.T) {
 
 func TestAnswersThatCannotBeTrueAreRefused(t *testing.T) {
 	t.Parallel()
-	v, c := newTestView(100)
-	must(t, v.Apply(snapshot(0, 10)))
-	p := v.PingSent()
 	for name, answer := range map[string]struct {
 		head Head
 		want error
@@ -193,19 +190,64 @@ func TestAnswersThatCannotBeTrueAreRefused(t *testing.T) {
 		"another log":                             {Head{Log: "c4", Epoch: 7, Position: 99}, ErrGap},
 		"no place":                                {Head{}, ErrInvalid},
 	} {
-		if err := v.PingAnswered(p, answer.head); !errors.Is(err, answer.want) {
+		v, _ := newTestView(100)
+		must(t, v.Apply(snapshot(0, 10)))
+		if err := v.PingAnswered(v.PingSent(), answer.head); !errors.Is(err, answer.want) {
 			t.Errorf("%s: %v, want %v", name, err, answer.want)
 		}
 		if v.Staleness() != passport.Unknown {
 			t.Errorf("%s: staleness is %v", name, v.Staleness())
 		}
 	}
-	// A head below what was applied while the ping was under way is true.
+}
+
+func TestHeadBelowWhatWasAppliedWhileThePingWasUnderWayIsTrue(t *testing.T) {
+	t.Parallel()
+	v, c := newTestView(100)
+	must(t, v.Apply(snapshot(0, 10)))
+	p := v.PingSent()
 	must(t, v.Apply(frame(10, 20)))
 	c.pass(time.Second)
 	must(t, v.PingAnswered(p, mark(15)))
 	if v.Staleness() != time.Second {
 		t.Errorf("staleness is %v", v.Staleness())
+	}
+}
+
+func TestLogThatLostWhatWasAppliedIsNotVouchedFor(t *testing.T) {
+	t.Parallel()
+	v, _ := newTestView(100)
+	must(t, v.Apply(snapshot(0, 10, ended(8, "gone"))))
+	must(t, v.PingAnswered(v.PingSent(), mark(10)))
+	ahead := v.PingSent()
+	behind := func(head int64) {
+		t.Helper()
+		if err := v.PingAnswered(v.PingSent(), mark(head)); !errors.Is(err, ErrRewound) || v.Staleness() != passport.Unknown {
+			t.Errorf("a log that ends at %d: %v, staleness %v", head, err, v.Staleness())
+		}
+	}
+	behind(6)
+	if err := v.Apply(frame(10, 11)); !errors.Is(err, ErrGap) || v.Through() != mark(0) {
+		t.Errorf("a frame behind what was lost: %v, at %v", err, v.Through())
+	}
+	must(t, v.Apply(frame(0, 7, ended(7, "s"))))
+	behind(7)
+	if v.Through() != mark(7) {
+		t.Errorf("applied anew is %v", v.Through())
+	}
+	if err := v.Judge(of(7, "gone")); !errors.Is(err, passport.ErrRevoked) {
+		t.Errorf("what was acknowledged, and lost, is judged %v", err)
+	}
+	behind(10) // as long as before, and another one
+	must(t, v.PingAnswered(ahead, mark(12)))
+	must(t, v.Apply(frame(7, 12)))
+	if v.Staleness() != 0 {
+		t.Errorf("staleness is %v when the log has grown past what it lost", v.Staleness())
+	}
+	for position, want := range map[int64]error{10: passport.ErrSuperseded, 11: nil} {
+		if err := v.Judge(of(position, "s")); !errors.Is(err, want) {
+			t.Errorf("a passport of %d is judged %v, want %v", position, err, want)
+		}
 	}
 }
 
