@@ -11,6 +11,7 @@ package feed
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"sync"
@@ -62,7 +63,9 @@ type Feed struct {
 	reading chan struct{}
 	mu      struct {
 		sync.Mutex
-		tail        *heartbeat.Tail // nil until Run has begun
+		tail        *heartbeat.Tail    // nil until Run has begun, and while the journal has lost what was read of it
+		at          journal.Checkpoint // where the tail ends, with the id of the event there
+		lost        passport.Mark      // where the last tail ended that is not of the journal's history
 		stopped     bool
 		news        chan struct{} // closed when the tail moves, or the feed stops
 		restart     func()        // makes Run begin anew
@@ -113,7 +116,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, journal.ErrDiverged):
-			f.forget() // the journal was restored or renewed: begin anew, in its present epoch
+			f.forget() // the journal was restored or renewed: begin anew, in its present epoch or behind what was lost
 			wait = first
 		case err != nil && !errors.Is(err, journal.ErrUnavailable):
 			return err
@@ -135,11 +138,14 @@ func (f *Feed) turn(ctx context.Context) (moved bool, err error) {
 	}
 	options := journal.FollowOptions{From: from, Filter: f.cfg.Filter, Pulse: f.cfg.Pulse}
 	for frame, err := range f.cfg.Log.Follow(ctx, options) {
+		if err == nil {
+			err = f.joins(ctx, &frame)
+		}
+		if err == nil {
+			err = f.add(&frame)
+		}
 		if err != nil {
 			return moved, orCause(ctx, err)
-		}
-		if err := f.add(&frame); err != nil {
-			return moved, err
 		}
 		moved = true
 		if frame.CaughtUp { // what comes within the gap comes in one frame
@@ -168,23 +174,47 @@ func (f *Feed) begin(ctx context.Context, renewed func()) (journal.Checkpoint, e
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mu.restart = renewed
-	if f.mu.tail != nil && !f.mu.tail.Through().SameLog(markOf(head)) {
+	start := markOf(head)
+	if f.mu.tail != nil && !f.mu.tail.Through().SameLog(start) {
 		f.mu.tail = nil
 	}
-	if f.mu.tail == nil {
-		start := markOf(head)
+	switch {
+	case f.mu.tail != nil:
+		return f.mu.at, nil
+	case !start.SameLog(f.mu.lost):
 		start.Position = max(0, start.Position-max(0, f.cfg.ReadBack))
-		f.mu.tail = heartbeat.NewTail(start, f.cfg.Remember)
-		f.wake()
+	case start.Position <= f.mu.lost.Position:
+		return journal.Checkpoint{}, rewound(f.mu.lost, start)
 	}
-	at := f.mu.tail.Through()
-	return journal.Checkpoint{
-		Log: at.Log, Epoch: journal.LogEpoch(at.Epoch), Position: journal.Position(at.Position),
-	}, nil
+	// Behind a history that was lost nothing is read back: who stands in it, and what was minted in it, is below the base.
+	f.mu.lost = passport.Mark{}
+	f.mu.tail = heartbeat.NewTail(start, f.cfg.Remember)
+	f.mu.at = journal.Checkpoint{Log: head.Log, Epoch: head.Epoch, Position: journal.Position(start.Position)}
+	f.wake()
+	return f.mu.at, nil
+}
+
+// rewound says that the journal ends before what was read of it, in the same epoch.
+func rewound(lost, end passport.Mark) error {
+	return fmt.Errorf("%w: %w: it was read up to %s and ends at %s, so commits were lost, as in a backup or a replica "+
+		"that was behind: run vidimus journal renew", journal.ErrUnavailable, heartbeat.ErrRewound, lost, end)
 }
 
 func markOf(c journal.Checkpoint) passport.Mark {
 	return passport.Mark{Log: c.Log, Epoch: int64(c.Epoch), Position: int64(c.Position)}
+}
+
+// joins makes sure that a frame with news comes from the history that the tail is of: after the frame was read, the
+// event at the tail's end is still the one that was read there. It returns [journal.ErrDiverged].
+func (f *Feed) joins(ctx context.Context, frame *journal.Frame) error {
+	f.mu.Lock()
+	at := f.mu.at
+	f.mu.Unlock()
+	if frame.Checkpoint.Position == at.Position {
+		return nil
+	}
+	_, err := f.cfg.Log.Check(ctx, at)
+	return err
 }
 
 // add takes one frame of the journal in.
@@ -204,10 +234,14 @@ func (f *Feed) add(frame *journal.Frame) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.mu.tail == nil { // a ping found that it is of a history that was lost
+		return journal.ErrDiverged
+	}
 	before := f.mu.tail.Through()
 	if err := f.mu.tail.Add(int64(frame.Checkpoint.Position), changes...); err != nil {
 		return err
 	}
+	f.mu.at = frame.Checkpoint
 	if f.mu.tail.Through() != before {
 		f.wake()
 	}
@@ -220,10 +254,18 @@ func (f *Feed) wake() {
 	f.mu.news = make(chan struct{})
 }
 
+// forget drops the tail, which is not of the journal's history, and notes how far that went.
 func (f *Feed) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.mu.tail = nil
+	f.drop()
+}
+
+// drop is forget while the lock is held.
+func (f *Feed) drop() {
+	if f.mu.tail != nil {
+		f.mu.lost, f.mu.tail = f.mu.tail.Through(), nil
+	}
 }
 
 func (f *Feed) stop() {

@@ -23,8 +23,9 @@ type look struct {
 }
 
 // Ping implements [heartbeat.Source]: the end of the journal, read from the database after the call began. Pings that
-// come while the database is asked wait for the next answer, and share it. It returns [journal.ErrUnavailable] or the
-// error of ctx.
+// come while the database is asked wait for the next answer, and share it. It returns [journal.ErrUnavailable], with
+// [heartbeat.ErrRewound] when the journal has lost what was read of it, until it has grown past that or was renewed; or
+// the error of ctx.
 func (f *Feed) Ping(ctx context.Context) (heartbeat.Head, error) {
 	l, first := f.join()
 	if first {
@@ -63,9 +64,31 @@ func (f *Feed) take(ctx context.Context, l *look) {
 	defer func() { <-f.reading }()
 	f.mu.Lock()
 	f.mu.next = nil // who comes from now on may have seen what this look does not
+	tail, at := f.mu.tail, f.mu.at
 	f.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
 	defer cancel()
 	l.head, l.err = f.cfg.Log.Head(ctx)
+	if l.err == nil {
+		l.err = f.holds(tail, at, l.head)
+	}
 	close(l.done)
+}
+
+// holds makes sure that the journal, as its end was read, holds what was read of it before: that the tail ended at a
+// checkpoint. What lies behind that checkpoint is for [Feed.joins] to look at.
+func (f *Feed) holds(tail *heartbeat.Tail, at, head journal.Checkpoint) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	end := markOf(head)
+	other := at.ID != head.ID && at.ID != (journal.ID{}) && head.ID != (journal.ID{})
+	before := head.Position < at.Position || head.Position == at.Position && other
+	if tail != nil && markOf(at).SameLog(end) && before && f.mu.tail == tail {
+		f.drop()
+		f.mu.restart()
+	}
+	if f.mu.tail == nil && end.SameLog(f.mu.lost) && end.Position <= f.mu.lost.Position {
+		return rewound(f.mu.lost, end)
+	}
+	return nil
 }

@@ -44,7 +44,11 @@ func (f *Feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (f *Feed) servePing(w http.ResponseWriter, r *http.Request) {
 	head, err := f.Ping(r.Context())
-	if err != nil {
+	switch {
+	case errors.Is(err, heartbeat.ErrRewound):
+		problem(w, http.StatusServiceUnavailable, "the journal has lost commits; whoever runs it must renew it")
+		return
+	case err != nil:
 		problem(w, http.StatusServiceUnavailable, "the journal does not answer; try again or ask another node")
 		return
 	}
