@@ -5,9 +5,16 @@
 package server
 
 import (
+	"container/list"
 	"context"
+	"crypto/tls"
+	"errors"
 	"net"
+	"net/http"
 	"sync"
+	"time"
+
+	"example.com/vidimus/internal/clock"
 )
 
 // Limits that are not for configuration.
@@ -18,12 +25,22 @@ const (
 	pageDefault   = 100
 )
 
-// boundedListener accepts no more connections than it has places.
+// idleGrace is for how long a connection may wait for a request before it may have to make room for another one. It
+// has its first request within that.
+const idleGrace = time.Second
+
+// boundedListener has so many places for connections. When all are taken, the next one gets that of the connection
+// which has waited for a request for longest: to hold one open costs nothing, so strangers would otherwise keep
+// everybody out.
 type boundedListener struct {
 	net.Listener
 	places chan struct{}
 	closed context.Context // ends with the listener; kept here because Accept takes none
 	end    context.CancelFunc
+	mu     struct {
+		sync.Mutex
+		idle list.List // of *boundedConn, the one that has waited for longest first
+	}
 }
 
 func bound(l net.Listener, connections int) *boundedListener {
@@ -32,19 +49,81 @@ func bound(l net.Listener, connections int) *boundedListener {
 	return b
 }
 
-// Accept waits for a place, then for a connection.
+// Accept waits for a connection, then for a place for it.
 func (b *boundedListener) Accept() (net.Conn, error) {
-	select {
-	case b.places <- struct{}{}:
-	case <-b.closed.Done():
-		return nil, net.ErrClosed
-	}
 	conn, err := b.Listener.Accept()
 	if err != nil {
-		<-b.places
 		return nil, err
 	}
+	if !b.enter() {
+		return nil, errors.Join(net.ErrClosed, conn.Close())
+	}
 	return &boundedConn{Conn: conn, leave: sync.OnceFunc(func() { <-b.places })}, nil
+}
+
+// enter takes a place, and makes room when there is none. It returns false when the listener was closed.
+func (b *boundedListener) enter() bool {
+	for {
+		select {
+		case b.places <- struct{}{}:
+			return true
+		default:
+		}
+		again := clock.NewTimer(b.makeRoom())
+		select {
+		case b.places <- struct{}{}:
+			again.Stop()
+			return true
+		case <-again.C:
+		case <-b.closed.Done():
+			again.Stop()
+			return false
+		}
+	}
+}
+
+// makeRoom closes the connection that has waited for longest, if that is long enough, and returns when to look again.
+func (b *boundedListener) makeRoom() time.Duration {
+	b.mu.Lock()
+	first := b.mu.idle.Front()
+	if first == nil {
+		b.mu.Unlock()
+		return idleGrace
+	}
+	c := first.Value.(*boundedConn)
+	if young := idleGrace - clock.Since(c.since); young > 0 {
+		b.mu.Unlock()
+		return young
+	}
+	b.forget(c)
+	b.mu.Unlock()
+	_ = c.Close() // the server finds out when it reads
+	return idleGrace
+}
+
+// state notes which connections wait for a request. It is an http.Server's ConnState.
+func (b *boundedListener) state(conn net.Conn, state http.ConnState) {
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	c, ok := conn.(*boundedConn)
+	if !ok {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forget(c)
+	if state == http.StateNew || state == http.StateIdle {
+		c.since, c.waits = clock.Now(), b.mu.idle.PushBack(c)
+	}
+}
+
+// forget takes a connection out of those that wait. The lock is held.
+func (b *boundedListener) forget(c *boundedConn) {
+	if c.waits != nil {
+		b.mu.idle.Remove(c.waits)
+		c.waits = nil
+	}
 }
 
 // Close ends Accept, too.
@@ -56,6 +135,9 @@ func (b *boundedListener) Close() error {
 type boundedConn struct {
 	net.Conn
 	leave func()
+	// Of the listener, under its lock:
+	waits *list.Element // nil while it does not wait for a request
+	since time.Time
 }
 
 // Close gives the place back.

@@ -53,7 +53,9 @@ func (s *Server) serve(ctx context.Context, l net.Listener, accept func(*http.Se
 	defer cancel(nil)
 	hs := s.httpServer(drain)
 	ended := make(chan error, 1)
-	go func() { ended <- accept(hs, bound(l, s.config.Connections)) }()
+	bounded := bound(l, s.config.Connections)
+	hs.ConnState = bounded.state
+	go func() { ended <- accept(hs, bounded) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)

@@ -48,7 +48,8 @@ type Config struct {
 	// RequestBytes is how much memory the bodies of requests under way may take together; 0 stands for 256 MiB. A
 	// compressed one counts as the largest that is taken, which is 16 MiB.
 	RequestBytes int64
-	// Connections is how many connections may be open; 0 stands for 4096. More wait.
+	// Connections is how many connections may be open; 0 stands for 4096. One more takes the place of that which has
+	// waited for a request for longest, and for a second at least; it waits while there is none.
 	Connections int
 	// Drain bounds how long [Server.Serve] waits at its end for calls under way; 0 stands for 20 seconds.
 	Drain time.Duration

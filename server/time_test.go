@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -62,10 +63,19 @@ func (near) LocalAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1
 // inBubble runs a test against a server with a clock of its own. Dial returns new connections.
 func inBubble(t *testing.T, test func(t *testing.T, log *journal.Log, dial func() net.Conn)) {
 	t.Helper()
+	inBubbleOf(t, 0, nil, test)
+}
+
+// inBubbleOf is inBubble with so many places for connections, and with TLS if there is a configuration.
+func inBubbleOf(
+	t *testing.T, connections int, c *tls.Config, test func(t *testing.T, log *journal.Log, dial func() net.Conn),
+) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		log := mem.Open()
 		s, err := server.New(server.Config{
-			Cells: map[string]*journal.Log{"main": log}, Open: true, Streams: 1, Logger: logTo(io.Discard),
+			Cells: map[string]*journal.Log{"main": log}, Open: true, Streams: 1, Connections: connections,
+			Logger: logTo(io.Discard),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -73,7 +83,13 @@ func inBubble(t *testing.T, test func(t *testing.T, log *journal.Log, dial func(
 		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- s.Serve(ctx, p) }()
+		go func() {
+			if c != nil {
+				ended <- s.ServeTLS(ctx, p, c)
+				return
+			}
+			ended <- s.Serve(ctx, p)
+		}()
 		var conns []net.Conn
 		test(t, log, func() net.Conn {
 			ours, theirs := net.Pipe()
