@@ -64,6 +64,7 @@ func TestFramesAreAppliedWhereTheyJoin(t *testing.T) {
 	otherSnapshot := snapshot(3, 9)
 	otherSnapshot.Log = "c4"
 	renewed, deposed := snapshot(10, 12), snapshot(0, 99)
+	tooFar := snapshot(math.MaxInt64, math.MaxInt64, ended(11, "s")) // behind it positions overflow
 	renewed.Epoch, deposed.Epoch = 8, 6
 	for name, c := range map[string]struct {
 		frame Frame
@@ -85,7 +86,7 @@ func TestFramesAreAppliedWhereTheyJoin(t *testing.T) {
 		"a snapshot of the next epoch":   {renewed, nil, 12, "c3", 8, 10},
 		"a snapshot of an earlier epoch": {deposed, ErrRewound, 10, "c3", 7, 2},
 		"one that goes backwards":        {frame(12, 11), ErrInvalid, 10, "c3", 7, 2},
-		"one that goes too far":          {snapshot(math.MaxInt64, math.MaxInt64, ended(11, "s")), ErrInvalid, 10, "c3", 7, 2},
+		"one that goes too far":          {tooFar, ErrInvalid, 10, "c3", 7, 2},
 		"one at the last position":       {snapshot(1<<53-1, 1<<53-1), nil, 1<<53 - 1, "c3", 7, 1<<53 - 1},
 		"one of no log":                  {Frame{Through: 11}, ErrInvalid, 10, "c3", 7, 2},
 		"changes out of order":           {frame(10, 14, ended(13, "s"), ended(12, "s")), ErrInvalid, 10, "c3", 7, 2},
