@@ -168,8 +168,8 @@ func (r *Ring) upkeep(d *draft) error {
 	return nil
 }
 
-// leave withdraws the signing keys of an earlier epoch of the log. A backup may hold keys that were withdrawn since, and
-// does not know it; nothing that they signed is good in this epoch. Handles outlive it, so their keys stay.
+// leave withdraws the signing keys of an earlier epoch of the log. A backup may hold keys that were withdrawn since,
+// and does not know it; nothing that they signed is good in this epoch. Handles outlive it, so their keys stay.
 func (r *Ring) leave(d *draft) error {
 	if d.stored >= d.epoch {
 		return nil
