@@ -22,8 +22,8 @@ type moment struct{ mono, wall time.Duration }
 // still while a machine is suspended; the wall clock does not. A wall clock that jumps ahead makes the time too long,
 // until the next ping is answered. One that is set back takes nothing from the time that the machine was awake, which
 // the monotonic clock counts. But of time that it was suspended, between the same two moments, as much is missing as
-// the clock was set back: a machine whose clock was set back by an hour, and which sleeps for 50 minutes before its next
-// ping is answered, does not count them.
+// the clock was set back: a machine whose clock was set back by an hour, and which sleeps for 50 minutes before its
+// next ping is answered, does not count them.
 func (m moment) since(then moment) time.Duration { return max(0, m.mono-then.mono, m.wall-then.wall) }
 
 // answer is a ping that was answered: everything acknowledged before sent stands at or below head.
