@@ -246,6 +246,12 @@ func (s *wire) Read(ctx context.Context, q journal.Query) (journal.Page, error) 
 			seen = append(seen, e)
 		}
 	}
+	if len(seen) < len(page.Events) { // it looked at no event that is not visible, and yet past some
+		page.Through, page.ThroughID = q.After, journal.ID{}
+		if n := len(seen); n > 0 {
+			page.Through, page.ThroughID = seen[n-1].Position, seen[n-1].ID
+		}
+	}
 	page.Events = seen
 	if err == nil && q.Before == 0 {
 		s.read.Store(int64(page.Through))
