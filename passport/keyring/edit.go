@@ -168,8 +168,8 @@ func (r *Ring) upkeep(d *draft) error {
 	return nil
 }
 
-// leave withdraws the signing keys of an earlier epoch of the log. A backup may hold keys that were withdrawn since,
-// and does not know it; nothing that they signed is good in this epoch. Handles outlive it, so their keys stay.
+// leave revokes the signing keys of an earlier epoch of the log. A backup may hold keys that were revoked since, and
+// does not know it; nothing that they signed is good in this epoch. Handles outlive it, so their keys stay.
 func (r *Ring) leave(d *draft) error {
 	if d.stored >= d.epoch {
 		return nil
@@ -219,7 +219,7 @@ func (d *draft) index(kid string) int {
 	return slices.IndexFunc(d.signing, func(k signingKey) bool { return k.ID == kid })
 }
 
-// leaves reports whether a key is withdrawn by the edit.
+// leaves reports whether a key is revoked by the edit.
 func (d *draft) leaves(kid string) bool {
 	return slices.ContainsFunc(d.appends, func(a journal.Append) bool {
 		return a.Stream == keyStream(kid) && a.Events[0].Type == EventRevoked

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A journal that was restored and renewed: what was withdrawn meanwhile does not come back.
+// A journal that was restored and renewed: what was revoked meanwhile does not come back.
 
 package keyring_test
 
@@ -81,7 +81,7 @@ func TestARunningRingKeepsNoKeyOfAnEarlierEpoch(t *testing.T) {
 	}
 }
 
-func TestWithdrawingAKeyThatTheEpochTookAlongIsFine(t *testing.T) {
+func TestRevokingAKeyThatTheEpochTookAlongIsFine(t *testing.T) {
 	t.Parallel()
 	ctx, log := context.Background(), mem.Open()
 	r := mustOpen(t, log, keyring.Config{})
@@ -91,7 +91,7 @@ func TestWithdrawingAKeyThatTheEpochTookAlongIsFine(t *testing.T) {
 	}
 	for range 2 {
 		if err := r.Revoke(ctx, bad, "ops", "laptop stolen"); err != nil || kid(t, r) == bad || has(t, r.KeySet(), bad) {
-			t.Errorf("Withdraw after the journal was renewed: %v; published: %v", err, has(t, r.KeySet(), bad))
+			t.Errorf("revoked after the journal was renewed: %v; published: %v", err, has(t, r.KeySet(), bad))
 		}
 	}
 	if made := events(t, log, "key.made"); made != 2 {

@@ -12,7 +12,7 @@
 // with times that other nodes wrote: they must agree within Overlap less six minutes.
 //
 // A signing key belongs to one epoch of the log. When the journal was renewed, because a backup was restored, all of
-// them are withdrawn and a new one signs at once: the backup may hold a key that was withdrawn after it was made.
+// them are revoked and a new one signs at once: the backup may hold a key that was revoked after it was made.
 // Handle keys stay, and with them the sessions of the browsers that hold handles.
 package keyring
 
