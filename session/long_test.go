@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"reflect"
@@ -272,6 +273,89 @@ func (w *walker) check(carried int) {
 	}
 	if st, err := w.nodes[0].Resolve(w.ctx, w.handle); err != nil || st.Handle != w.handle {
 		w.Errorf("the handle: %v, %v", st, err)
+	}
+}
+
+// busy is a house with much history, and a session in it.
+func busy(t *testing.T, store journal.Store) (*house, session.Started) {
+	t.Helper()
+	ctx := context.Background()
+	h := open(t, journal.New(store), func(c *session.Config) { c.Concurrent = session.MaxConcurrent })
+	st := h.start(t)
+	for i := range 1000 {
+		change := session.Change{Expect: journal.Any, Set: state("limit", fmt.Sprint(i))}
+		if _, err := h.ChangeSubject(ctx, "acme", "ada", change); err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			change.Set = state("tab", fmt.Sprint(i))
+			if _, err := h.Change(ctx, st.ID, change); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i%10 == 0 {
+			h.start(t)
+		}
+	}
+	return h, st
+}
+
+func TestAHistoryIsReadPageByPage(t *testing.T) {
+	t.Parallel()
+	const limit = 40
+	ctx, store := context.Background(), &counting{Store: mem.Open().Store()}
+	h, st := busy(t, store)
+	type pager func(page string) ([]session.Entry, string, error)
+	for name, of := range map[string]struct {
+		whole iter.Seq2[session.Entry, error]
+		page  pager
+		other pager
+	}{
+		"session": {
+			h.History(ctx, st.ID),
+			func(page string) ([]session.Entry, string, error) { return h.HistoryPage(ctx, st.ID, page, limit) },
+			func(page string) ([]session.Entry, string, error) { return h.HistoryPage(ctx, "other", page, limit) },
+		},
+		"subject": {
+			h.SubjectHistory(ctx, "acme", "ada"),
+			func(page string) ([]session.Entry, string, error) {
+				return h.SubjectHistoryPage(ctx, "acme", "ada", page, limit)
+			},
+			func(page string) ([]session.Entry, string, error) {
+				return h.SubjectHistoryPage(ctx, "", "ada", page, limit)
+			},
+		},
+	} {
+		var want, got []session.Entry
+		for e, err := range of.whole {
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, e)
+		}
+		invalid := (*journal.InvalidError)(nil)
+		for page, pages := "", 0; pages == 0 || page != ""; pages++ {
+			store.events = 0
+			entries, next, err := of.page(page)
+			if err != nil || len(entries) > limit || pages > len(want) {
+				t.Fatalf("%s: page %d has %d entries, %v", name, pages, len(entries), err)
+			}
+			if most := 400; store.events > most {
+				t.Errorf("%s: page %d is made of %d events, want %d at most", name, pages, store.events, most)
+			}
+			for _, bad := range []string{next + "A", next + "=", "A" + next, "x", "-1"} {
+				if _, _, err := of.page(bad); !errors.As(err, &invalid) || invalid.Field != "page_token" {
+					t.Errorf("%s: the page %q: %v, want an InvalidError", name, bad, err)
+				}
+			}
+			if _, _, err := of.other(next); next != "" && !errors.As(err, &invalid) {
+				t.Errorf("%s: a page of another history: %v, want an InvalidError", name, err)
+			}
+			got, page = append(got, entries...), next
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: the pages have %d entries, the whole %d", name, len(got), len(want))
+		}
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/journal"
@@ -323,7 +322,8 @@ func (s *sessionService) History(ctx context.Context, m *pb.HistoryRequest) (*pb
 	if err != nil {
 		return nil, err
 	}
-	var entries iter.Seq2[session.Entry, error]
+	var entries []session.Entry
+	var next string
 	switch {
 	case (m.GetSession() == "") == (m.GetSubject() == ""):
 		return nil, &journal.InvalidError{Field: "session", Problem: "is needed, or tenant and subject, and not both"}
@@ -331,38 +331,20 @@ func (s *sessionService) History(ctx context.Context, m *pb.HistoryRequest) (*pb
 		if _, err := s.find(ctx, v, m.GetSession()); err != nil {
 			return nil, err
 		}
-		entries = s.a.sessions.History(ctx, m.GetSession())
+		entries, next, err = s.a.sessions.HistoryPage(ctx, m.GetSession(), m.GetPageToken(), int(m.GetLimit()))
 	default:
 		if err := door.Need(v.Rights, token.Session, m.GetTenant()); err != nil {
 			return nil, err
 		}
-		entries = s.a.sessions.SubjectHistory(ctx, m.GetTenant(), m.GetSubject())
+		entries, next, err = s.a.sessions.SubjectHistoryPage(
+			ctx, m.GetTenant(), m.GetSubject(), m.GetPageToken(), int(m.GetLimit()))
 	}
-	return page(entries, journal.Position(m.GetAfter()), int(m.GetLimit()))
-}
-
-// pageBytes is where an answer with a part of a history ends.
-const pageBytes = 1 << 20
-
-// page returns the entries behind a position that fit into one answer.
-func page(entries iter.Seq2[session.Entry, error], after journal.Position, limit int) (*pb.HistoryResponse, error) {
-	if limit <= 0 || limit > journal.MaxPage {
-		limit = journal.MaxPage
+	if err != nil {
+		return nil, err
 	}
-	out, bytes := &pb.HistoryResponse{}, 0
-	for e, err := range entries {
-		if err != nil {
-			return nil, err
-		}
-		if e.Position <= after {
-			continue
-		}
-		bytes += len(e.Detail)
-		if len(out.Entries) == limit || len(out.Entries) > 0 && bytes > pageBytes {
-			out.More = true
-			return out, nil
-		}
-		out.Entries = append(out.Entries, wire.Entry(&e))
+	out := &pb.HistoryResponse{NextPageToken: next}
+	for i := range entries {
+		out.Entries = append(out.Entries, wire.Entry(&entries[i]))
 	}
 	return out, nil
 }

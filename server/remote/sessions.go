@@ -200,9 +200,9 @@ func (s *Sessions) history(ctx context.Context, m *pb.HistoryRequest) iter.Seq2[
 				if !yield(e, err) || err != nil {
 					return
 				}
-				m.After = int64(e.Position)
 			}
-			more = page.GetMore() && len(page.GetEntries()) > 0
+			m.PageToken = page.GetNextPageToken()
+			more = m.GetPageToken() != ""
 		}
 	}
 }

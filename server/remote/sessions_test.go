@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -135,9 +136,9 @@ func TestHistoriesComeWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 5 {
+	for i := range journal.MaxPage + 100 { // more than one answer takes
 		_, err := o.sessions.ChangeSubject(t.Context(), "acme", "u-42", session.Change{
-			ID: journal.NewID(), Expect: journal.Any, Set: limit(string(rune('1' + i))),
+			Expect: journal.Any, Set: limit(strconv.Itoa(i + 1)),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -153,7 +154,7 @@ func TestHistoriesComeWhole(t *testing.T) {
 		},
 	} {
 		if got, want := pair[0], pair[1]; len(got) == 0 || !reflect.DeepEqual(got, want) {
-			t.Errorf("history of the %s: got %+v\nwant %+v", name, got, want)
+			t.Errorf("history of the %s: %d entries, want %d", name, len(got), len(want))
 		}
 	}
 }

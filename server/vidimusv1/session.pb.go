@@ -1703,8 +1703,9 @@ type HistoryRequest struct {
 	Session string `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
 	Tenant  string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	Subject string `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
-	// after and limit choose entries: those behind a position, up to 1,000, which 0 stands for.
-	After         int64 `protobuf:"varint,5,opt,name=after,proto3" json:"after,omitempty"`
+	// page_token is next_page_token of the page before, empty for the first page.
+	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// limit is how many entries to return, up to 1,000, which 0 stands for.
 	Limit         int32 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1768,11 +1769,11 @@ func (x *HistoryRequest) GetSubject() string {
 	return ""
 }
 
-func (x *HistoryRequest) GetAfter() int64 {
+func (x *HistoryRequest) GetPageToken() string {
 	if x != nil {
-		return x.After
+		return x.PageToken
 	}
-	return 0
+	return ""
 }
 
 func (x *HistoryRequest) GetLimit() int32 {
@@ -1783,9 +1784,10 @@ func (x *HistoryRequest) GetLimit() int32 {
 }
 
 type HistoryResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Entries       []*HistoryEntry        `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
-	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Entries []*HistoryEntry        `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// next_page_token is for the entries behind these; empty if there are none. It says nothing to anybody else.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1827,11 +1829,11 @@ func (x *HistoryResponse) GetEntries() []*HistoryEntry {
 	return nil
 }
 
-func (x *HistoryResponse) GetMore() bool {
+func (x *HistoryResponse) GetNextPageToken() string {
 	if x != nil {
-		return x.More
+		return x.NextPageToken
 	}
-	return false
+	return ""
 }
 
 type HistoryEntry struct {
@@ -2151,17 +2153,18 @@ const file_vidimus_v1_session_proto_rawDesc = "" +
 	"\x02by\x18\x06 \x01(\tR\x02by\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\",\n" +
 	"\x0eRevokeResponse\x12\x1a\n" +
-	"\bposition\x18\x01 \x01(\x03R\bposition\"\x9c\x01\n" +
+	"\bposition\x18\x01 \x01(\x03R\bposition\"\xa5\x01\n" +
 	"\x0eHistoryRequest\x12\x12\n" +
 	"\x04cell\x18\x01 \x01(\tR\x04cell\x12\x18\n" +
 	"\asession\x18\x02 \x01(\tR\asession\x12\x16\n" +
 	"\x06tenant\x18\x03 \x01(\tR\x06tenant\x12\x18\n" +
-	"\asubject\x18\x04 \x01(\tR\asubject\x12\x14\n" +
-	"\x05after\x18\x05 \x01(\x03R\x05after\x12\x14\n" +
-	"\x05limit\x18\x06 \x01(\x05R\x05limit\"Y\n" +
+	"\asubject\x18\x04 \x01(\tR\asubject\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\x12\x14\n" +
+	"\x05limit\x18\x06 \x01(\x05R\x05limit\"m\n" +
 	"\x0fHistoryResponse\x122\n" +
-	"\aentries\x18\x01 \x03(\v2\x18.vidimus.v1.HistoryEntryR\aentries\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more\"\xc8\x01\n" +
+	"\aentries\x18\x01 \x03(\v2\x18.vidimus.v1.HistoryEntryR\aentries\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc8\x01\n" +
 	"\fHistoryEntry\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12.\n" +
