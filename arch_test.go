@@ -47,6 +47,11 @@ var plan = []room{
 		path: "journal/journaltest", may: []string{"journal", "journal/mem"},
 		outside: []string{"github.com/anishathalye/porcupine"},
 	},
+	{
+		path: "journal/journaltest/stores", may: []string{
+			"journal", "journal/mem", "journal/sqlite", "journal/postgres", "internal/pgtest",
+		},
+	},
 	{path: "journal/crashtest", may: []string{"journal", "journal/mem"}},
 	{path: "journal/schema", may: []string{"journal"}},
 
@@ -170,7 +175,8 @@ var plan = []room{
 
 // kits are open to the tests of every room.
 var kits = []string{
-	"internal/clock/clocktest", "internal/pgtest", "journal/mem", "journal/journaltest", "journal/crashtest",
+	"internal/clock/clocktest", "internal/pgtest", "journal/mem", "journal/journaltest",
+	"journal/journaltest/stores", "journal/crashtest",
 	"entity/entitytest",
 }
 

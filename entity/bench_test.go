@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/journaltest/stores"
 )
 
 // BenchmarkDo does commands of distinct entities by 16 goroutines on SQLite, beside bare appends of the same events.
@@ -30,7 +31,7 @@ func BenchmarkDo(b *testing.B) {
 			})
 		})
 	}
-	log := openSQLite(b)
+	log := stores.SQLite(b)
 	c, e := mustCell(b, log), seats(b)
 	run("append", func(id string) error {
 		ev := journal.EventData{Type: "seat.held", Data: []byte(`{"guest":"ada"}`)}

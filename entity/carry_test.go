@@ -14,6 +14,7 @@ import (
 	"example.com/vidimus/entity"
 	"example.com/vidimus/entity/entitytest"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/journaltest/stores"
 	"example.com/vidimus/journal/mem"
 )
 
@@ -24,7 +25,7 @@ func TestASeatIsCarried(t *testing.T) {
 
 func TestCarriedStatesAreSeenInNoAnswer(t *testing.T) {
 	t.Parallel()
-	for name, open := range logs() {
+	for name, open := range stores.All() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, chance := mustCell(t, open(t)), rand.New(rand.NewPCG(7, 7))
@@ -41,22 +42,10 @@ func TestCarriedStatesAreSeenInNoAnswer(t *testing.T) {
 	}
 }
 
-// counting is a store that counts the events it gives away.
-type counting struct {
-	journal.Store
-	events int
-}
-
-func (s *counting) ReadStream(ctx context.Context, q journal.StreamQuery) ([]journal.Event, error) {
-	events, err := s.Store.ReadStream(ctx, q)
-	s.events += len(events)
-	return events, err
-}
-
 // long is a seat with a long history, and a store that counts what is read of it.
-func long(t *testing.T, commands int) (*counting, *journal.Log, *entity.Entity[Seat]) {
+func long(t *testing.T, commands int) (*stores.Counting, *journal.Log, *entity.Entity[Seat]) {
 	t.Helper()
-	store := &counting{Store: mem.Open().Store()}
+	store := &stores.Counting{Store: mem.Open().Store()}
 	log, e := journal.New(store), seats(t)
 	c := mustCell(t, log)
 	for range commands / 2 {
@@ -102,9 +91,9 @@ func TestALongHistoryCostsNoMoreThanAShortOne(t *testing.T) {
 			return err
 		}},
 	} {
-		store.events = 0
-		if err := read.do(); err != nil || store.events > read.most {
-			t.Errorf("%s read %d events, want %d at most; %v", name, store.events, read.most, err)
+		store.Events = 0
+		if err := read.do(); err != nil || store.Events > read.most {
+			t.Errorf("%s read %d events, want %d at most; %v", name, store.Events, read.most, err)
 		}
 	}
 }
@@ -195,7 +184,7 @@ func TestACommandOfManyEventsIsRecognisedAtTheEdgeOfTheWindow(t *testing.T) {
 func TestAHistoryFromBeforeThereWasCarrying(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	store := &counting{Store: mem.Open().Store()}
+	store := &stores.Counting{Store: mem.Open().Store()}
 	log, e := journal.New(store), seats(t)
 	const events = entity.MaxHistory + 1000
 	for range events / 500 {
@@ -214,9 +203,9 @@ func TestAHistoryFromBeforeThereWasCarrying(t *testing.T) {
 	if _, err := e.Do(ctx, c, "A12", Free{"ada"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	store.events = 0
+	store.Events = 0
 	got, err := e.Load(ctx, c, "A12")
-	if err != nil || got.State != (Seat{Holds: events}) || got.Version != events+2 || store.events > 4*entity.CarryAfter {
-		t.Errorf("loaded %+v by %d events, %v", got, store.events, err)
+	if err != nil || got.State != (Seat{Holds: events}) || got.Version != events+2 || store.Events > 4*entity.CarryAfter {
+		t.Errorf("loaded %+v by %d events, %v", got, store.Events, err)
 	}
 }

@@ -14,13 +14,14 @@ import (
 
 	"example.com/vidimus/entity"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/journaltest/stores"
 	"example.com/vidimus/journal/mem"
 	"example.com/vidimus/journal/schema"
 )
 
 func TestNoUpdateIsLostByManyWriters(t *testing.T) {
 	t.Parallel()
-	for name, open := range logs() {
+	for name, open := range stores.All() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const writers, each = 16, 8
@@ -46,7 +47,7 @@ func TestNoUpdateIsLostByManyWriters(t *testing.T) {
 
 func TestOfManyWhoHoldASeatOneGetsIt(t *testing.T) {
 	t.Parallel()
-	for name, open := range logs() {
+	for name, open := range stores.All() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const guests = 16
@@ -102,7 +103,7 @@ func TestARepeatedCommandHasItsFirstResult(t *testing.T) {
 
 func TestOneCommandSentManyTimesAtOnceHappensOnce(t *testing.T) {
 	t.Parallel()
-	for name, open := range logs() {
+	for name, open := range stores.All() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, c, e := context.Background(), mustCell(t, open(t)), counters(t)

@@ -6,17 +6,12 @@ package entity_test
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 
 	"example.com/vidimus/cell"
 	"example.com/vidimus/entity"
-	"example.com/vidimus/internal/pgtest"
 	"example.com/vidimus/journal"
-	"example.com/vidimus/journal/mem"
-	"example.com/vidimus/journal/postgres"
 	"example.com/vidimus/journal/schema"
-	"example.com/vidimus/journal/sqlite"
 )
 
 func seats(t testing.TB) *entity.Entity[Seat] {
@@ -51,40 +46,6 @@ func mustCell(t testing.TB, log *journal.Log) *cell.Cell {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// logs opens a journal of each kind.
-func logs() map[string]func(testing.TB) *journal.Log {
-	return map[string]func(testing.TB) *journal.Log{
-		"mem":      func(testing.TB) *journal.Log { return mem.Open() },
-		"sqlite":   openSQLite,
-		"postgres": openPostgres,
-	}
-}
-
-func openSQLite(t testing.TB) *journal.Log {
-	t.Helper()
-	log, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(t.TempDir(), "j.db")})
-	return closing(t, log, err)
-}
-
-func openPostgres(t testing.TB) *journal.Log {
-	t.Helper()
-	log, err := postgres.Open(context.Background(), postgres.Config{URL: pgtest.Open(t)})
-	return closing(t, log, err)
-}
-
-func closing(t testing.TB, log *journal.Log, err error) *journal.Log {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := log.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return log
 }
 
 // crooked is a store whose commits go wrong: before says what to do instead of, or before, the n-th commit, and after

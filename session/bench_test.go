@@ -8,13 +8,14 @@ import (
 	"context"
 	"testing"
 
+	"example.com/vidimus/journal/journaltest/stores"
 	"example.com/vidimus/session"
 )
 
 // BenchmarkMint mints on SQLite, for one session and for many in turn, beside the signature alone and the read of the
 // journal's end alone. One that is remembered is brought up to date by reading what came after it.
 func BenchmarkMint(b *testing.B) {
-	ctx, log := context.Background(), openSQLite(b)
+	ctx, log := context.Background(), stores.SQLite(b)
 	h := open(b, log, func(c *session.Config) { c.Concurrent = session.MaxConcurrent })
 	var handles []string
 	for range 100 {

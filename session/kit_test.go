@@ -8,15 +8,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"path/filepath"
 	"testing"
 
 	"example.com/vidimus/cell"
-	"example.com/vidimus/internal/pgtest"
 	"example.com/vidimus/journal"
-	"example.com/vidimus/journal/mem"
-	"example.com/vidimus/journal/postgres"
-	"example.com/vidimus/journal/sqlite"
 	"example.com/vidimus/passport"
 	"example.com/vidimus/passport/keyring"
 	"example.com/vidimus/session"
@@ -101,38 +96,4 @@ func state(pairs ...string) session.State {
 		s[pairs[i]] = json.RawMessage(pairs[i+1])
 	}
 	return s
-}
-
-// logs opens a journal of each kind.
-func logs() map[string]func(testing.TB) *journal.Log {
-	return map[string]func(testing.TB) *journal.Log{
-		"mem":      func(testing.TB) *journal.Log { return mem.Open() },
-		"sqlite":   openSQLite,
-		"postgres": openPostgres,
-	}
-}
-
-func openSQLite(t testing.TB) *journal.Log {
-	t.Helper()
-	log, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(t.TempDir(), "j.db")})
-	return closing(t, log, err)
-}
-
-func openPostgres(t testing.TB) *journal.Log {
-	t.Helper()
-	log, err := postgres.Open(context.Background(), postgres.Config{URL: pgtest.Open(t)})
-	return closing(t, log, err)
-}
-
-func closing(t testing.TB, log *journal.Log, err error) *journal.Log {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := log.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return log
 }

@@ -19,22 +19,11 @@ import (
 	"example.com/vidimus/entity"
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/journaltest/stores"
 	"example.com/vidimus/journal/mem"
 	"example.com/vidimus/passport"
 	"example.com/vidimus/session"
 )
-
-// counting is a store that counts the events of streams that it gives away.
-type counting struct {
-	journal.Store
-	events int
-}
-
-func (s *counting) ReadStream(ctx context.Context, q journal.StreamQuery) ([]journal.Event, error) {
-	events, err := s.Store.ReadStream(ctx, q)
-	s.events += len(events)
-	return events, err
-}
 
 // crowd appends so many events of a type to a stream, past everything that guards it.
 func crowd(t *testing.T, log *journal.Log, stream journal.Stream, event string, data func(int) string, n int) {
@@ -101,7 +90,7 @@ func TestManyChangesCostTheSame(t *testing.T) {
 	if os.Getenv("VIDIMUS_SOAK") != "" {
 		changes = 12_000
 	}
-	ctx, store := context.Background(), &counting{Store: mem.Open().Store()}
+	ctx, store := context.Background(), &stores.Counting{Store: mem.Open().Store()}
 	h := open(t, journal.New(store), nil)
 	st, id := h.start(t), journal.NewID()
 	change := session.Change{Expect: journal.Any}
@@ -111,22 +100,22 @@ func TestManyChangesCostTheSame(t *testing.T) {
 		if i == changes-900 {
 			change.ID = id
 		}
-		store.events = 0
+		store.Events = 0
 		p, err := h.ChangeSubject(ctx, "acme", "ada", change)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if i == changes-900 {
 			first = p
-		} else if most := 4 * entity.CarryAfter; store.events > most {
-			t.Fatalf("change %d reads %d events, want %d at most", i, store.events, most)
+		} else if most := 4 * entity.CarryAfter; store.Events > most {
+			t.Fatalf("change %d reads %d events, want %d at most", i, store.Events, most)
 		}
 	}
-	store.events = 0
+	store.Events = 0
 	change.ID, change.Set = id, state("limit", fmt.Sprint(changes-900))
 	again, err := h.ChangeSubject(ctx, "acme", "ada", change)
-	if err != nil || !reflect.DeepEqual(again, first) || store.events > 2200 {
-		t.Errorf("a change repeated: %v, %v, by %d events; first it was %v", again, err, store.events, first)
+	if err != nil || !reflect.DeepEqual(again, first) || store.Events > 2200 {
+		t.Errorf("a change repeated: %v, %v, by %d events; first it was %v", again, err, store.Events, first)
 	}
 	late := h.start(t)
 	target := session.Target{Scope: heartbeat.Subject, Tenant: "acme", Subject: "ada"}
@@ -154,7 +143,7 @@ func TestManyChangesCostTheSame(t *testing.T) {
 // TestRandomCommandsComeToWhatTheWholeHistorySays closes the books several times in between.
 func TestRandomCommandsComeToWhatTheWholeHistorySays(t *testing.T) {
 	t.Parallel()
-	for name, openLog := range logs() {
+	for name, openLog := range stores.All() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			log := openLog(t)
@@ -303,7 +292,7 @@ func busy(t *testing.T, store journal.Store) (*house, session.Started) {
 func TestAHistoryIsReadPageByPage(t *testing.T) {
 	t.Parallel()
 	const limit = 40
-	ctx, store := context.Background(), &counting{Store: mem.Open().Store()}
+	ctx, store := context.Background(), &stores.Counting{Store: mem.Open().Store()}
 	h, st := busy(t, store)
 	type pager func(page string) ([]session.Entry, string, error)
 	for name, of := range map[string]struct {
@@ -335,13 +324,13 @@ func TestAHistoryIsReadPageByPage(t *testing.T) {
 		}
 		invalid := (*journal.InvalidError)(nil)
 		for page, pages := "", 0; pages == 0 || page != ""; pages++ {
-			store.events = 0
+			store.Events = 0
 			entries, next, err := of.page(page)
 			if err != nil || len(entries) > limit || pages > len(want) {
 				t.Fatalf("%s: page %d has %d entries, %v", name, pages, len(entries), err)
 			}
-			if most := 400; store.events > most {
-				t.Errorf("%s: page %d is made of %d events, want %d at most", name, pages, store.events, most)
+			if most := 400; store.Events > most {
+				t.Errorf("%s: page %d is made of %d events, want %d at most", name, pages, store.Events, most)
 			}
 			for _, bad := range []string{next + "A", next + "=", "A" + next, "x", "-1"} {
 				if _, _, err := of.page(bad); !errors.As(err, &invalid) || invalid.Field != "page_token" {

@@ -17,6 +17,7 @@ import (
 
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/journaltest/stores"
 	"example.com/vidimus/journal/mem"
 	"example.com/vidimus/lease"
 	"example.com/vidimus/passport"
@@ -25,7 +26,7 @@ import (
 
 func TestNoMoreSessionsThanThereMayBe(t *testing.T) {
 	t.Parallel()
-	for name, openLog := range logs() {
+	for name, openLog := range stores.All() {
 		for _, evict := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, " evict ", evict), func(t *testing.T) {
 				t.Parallel()
@@ -107,7 +108,7 @@ func TestAPlaceIsFreeOnceItsSessionIsOver(t *testing.T) {
 
 func TestIdleSessionsEndUnderTheLeaseOfWhoWatchesThem(t *testing.T) {
 	t.Parallel()
-	for name, openLog := range logs() {
+	for name, openLog := range stores.All() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, log := context.Background(), openLog(t)

@@ -16,6 +16,7 @@ import (
 
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/journaltest/stores"
 	"example.com/vidimus/journal/mem"
 	"example.com/vidimus/passport"
 	"example.com/vidimus/session"
@@ -58,7 +59,7 @@ func TestACommandOnAnotherVersionIsRefused(t *testing.T) {
 
 func TestTheLifeOfASession(t *testing.T) {
 	t.Parallel()
-	for name, openLog := range logs() {
+	for name, openLog := range stores.All() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, h := context.Background(), open(t, openLog(t), nil)
@@ -170,7 +171,7 @@ func (h *house) isOver(t testing.TB, id, handle string) {
 
 func TestRevokingEndsWhatItNames(t *testing.T) {
 	t.Parallel()
-	for name, openLog := range logs() {
+	for name, openLog := range stores.All() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, h := context.Background(), open(t, openLog(t), nil)

@@ -13,6 +13,7 @@ import (
 
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/journaltest/stores"
 	"example.com/vidimus/passport"
 	"example.com/vidimus/session"
 )
@@ -86,7 +87,7 @@ type race struct {
 // interleave runs slow at each interleaving with fast, each time with a new session, and has the outcome checked.
 func interleave(t *testing.T, alter func(*session.Config), slow, fast, check func(*testing.T, *race)) {
 	t.Helper()
-	for name, openLog := range logs() {
+	for name, openLog := range stores.All() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			log := openLog(t)
