@@ -377,9 +377,10 @@ func asking(e *edge.Edge) http.Handler {
 	})
 }
 
-// serveAuth answers another proxy until ctx ends.
+// serveAuth answers another proxy until ctx ends, and then what was asked by then.
 func serveAuth(ctx context.Context, logger *slog.Logger, l net.Listener, h http.Handler) error {
 	const headerTimeout, idleTimeout, headerMax = 10 * time.Second, 2 * time.Minute, 64 << 10
+	const drain = 6 * time.Second // longer than a question takes
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: headerMax, Protocols: new(http.Protocols),
@@ -388,7 +389,17 @@ func serveAuth(ctx context.Context, logger *slog.Logger, l net.Listener, h http.
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
 	server.Protocols.SetUnencryptedHTTP2(true) // Envoy speaks gRPC
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
-	return server.Serve(l)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	limited, end := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer end()
+	if server.Shutdown(limited) != nil {
+		return server.Close()
+	}
+	return nil
 }

@@ -76,6 +76,41 @@ func TestProxiesAreAnsweredInTheirOwnWay(t *testing.T) {
 	}
 }
 
+func TestWhoHasAskedIsAnsweredWhenTheEdgeEnds(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	asked, answer := make(chan struct{}), make(chan struct{})
+	slow := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(asked)
+		<-answer
+	})
+	ended, got := make(chan error, 1), make(chan error, 1)
+	go func() { ended <- serveAuth(ctx, slog.New(slog.DiscardHandler), l, slow) }()
+	go func() {
+		res, err := http.Get("http://" + l.Addr().String())
+		if err == nil {
+			err = res.Body.Close()
+		}
+		got <- err
+	}()
+	<-asked
+	end()
+	for c, err := net.Dial("tcp", l.Addr().String()); err == nil; c, err = net.Dial("tcp", l.Addr().String()) {
+		_ = c.Close() // until nobody is let in any more
+	}
+	close(answer)
+	if err := <-got; err != nil {
+		t.Errorf("who had asked gets %v", err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
 func TestAnEdgeThatCannotAnswerOtherProxiesEnds(t *testing.T) {
 	t.Parallel()
 	e, err := edge.Open(edge.Config{Authority: nobody{}, Routes: []edge.Route{{Path: "/"}}})
