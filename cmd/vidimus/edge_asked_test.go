@@ -150,7 +150,7 @@ func TestSignInLimits(t *testing.T) {
 			t.Errorf("%q reads %v, %v; want %v", text, got, err, want)
 		}
 	}
-	c := edgeCmd{Limit: "3/3s", MaxStale: time.Second}
+	c := edgeCmd{Limit: "3/3s", MaxStale: time.Second, Drain: time.Second}
 	if config, err := c.config(); err != nil || config.SignIn != (edge.Limit{Burst: 3, Every: time.Second}) {
 		t.Errorf("the edge gets %v, %v", config.SignIn, err)
 	}
