@@ -389,17 +389,18 @@ func serveAuth(ctx context.Context, logger *slog.Logger, l net.Listener, h http.
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
 	server.Protocols.SetUnencryptedHTTP2(true) // Envoy speaks gRPC
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
-	select {
-	case err := <-ended:
+	drained := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		limited, end := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer end()
+		if server.Shutdown(limited) == nil {
+			drained <- nil
+			return
+		}
+		drained <- server.Close()
+	})
+	if err := server.Serve(l); stop() {
 		return err
-	case <-ctx.Done():
 	}
-	limited, end := context.WithTimeout(context.WithoutCancel(ctx), drain)
-	defer end()
-	if server.Shutdown(limited) != nil {
-		return server.Close()
-	}
-	return nil
+	return <-drained
 }
