@@ -70,6 +70,21 @@ type Sold struct {
 // EventType is the stored name.
 func (Sold) EventType() string { return "seat.sold" }
 
+// Carried is no more than the state: a seat that is held again and again has a long history, and nobody has to read all
+// of it.
+type Carried struct {
+	Holder string    `json:"holder,omitempty"`
+	Until  time.Time `json:"until,omitzero"`
+	Buyer  string    `json:"buyer,omitempty"`
+	Price  Cents     `json:"price,omitempty"`
+}
+
+// EventType is the stored name.
+func (Carried) EventType() string { return "seat.carried" }
+
+// Carry returns the event that carries the seat.
+func (s Seat) Carry() any { return Carried(s) }
+
 // HeldAt says who holds the seat at a moment, or nobody.
 func (s Seat) HeldAt(now time.Time) string {
 	if s.Buyer == "" && now.Before(s.Until) {
@@ -112,6 +127,8 @@ func (s Seat) Evolve(event any) Seat {
 		return Seat{}
 	case Sold:
 		return Seat{Buyer: e.By, Price: e.Price}
+	case Carried:
+		return Seat(e)
 	}
 	return s
 }

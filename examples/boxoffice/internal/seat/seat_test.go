@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/vidimus/entity/entitytest"
 	"example.com/vidimus/examples/boxoffice/internal/seat"
 )
 
@@ -107,6 +108,14 @@ func TestWalletsDecide(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestSeatsAndWalletsAreCarriedWhole(t *testing.T) {
+	t.Parallel()
+	held := seat.Held{By: "ada", Until: curtain()}
+	entitytest.Carried(t, seat.Seat{}, after(held), after(held, seat.Released{By: "ada"}),
+		after(held, seat.Sold{By: "ada", Price: 4500}))
+	entitytest.Carried(t, seat.Wallet{}, seat.Wallet{}.Evolve(seat.Paid{Seat: "A1", Price: 4500}))
 }
 
 func TestUnknownCommandsAreRefused(t *testing.T) {

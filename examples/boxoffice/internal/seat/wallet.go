@@ -45,6 +45,18 @@ type Paid struct {
 // EventType is the stored name.
 func (Paid) EventType() string { return "wallet.paid" }
 
+// WalletCarried is no more than the state, as [Carried] is that of a seat.
+type WalletCarried struct {
+	Spent   Cents `json:"spent"`
+	Tickets int   `json:"tickets"`
+}
+
+// EventType is the stored name.
+func (WalletCarried) EventType() string { return "wallet.carried" }
+
+// Carry returns the event that carries the wallet.
+func (w Wallet) Carry() any { return WalletCarried(w) }
+
 // Decide answers a command with what happens, or refuses it with [ErrLimit].
 func (w Wallet) Decide(command any) ([]any, error) {
 	c, ok := command.(Pay)
@@ -60,8 +72,11 @@ func (w Wallet) Decide(command any) ([]any, error) {
 
 // Evolve returns the state after an event.
 func (w Wallet) Evolve(event any) Wallet {
-	if e, ok := event.(Paid); ok {
+	switch e := event.(type) {
+	case Paid:
 		return Wallet{Spent: w.Spent + e.Price, Tickets: w.Tickets + 1}
+	case WalletCarried:
+		return Wallet(e)
 	}
 	return w
 }

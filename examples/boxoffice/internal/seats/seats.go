@@ -49,11 +49,13 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, streams: make(chan struct{}, streamsMax)}
 	var err error
 	s.kinds.seats, err = entity.Define[seat.Seat](seatCategory, schema.Declaration{Event: seat.Held{}},
-		schema.Declaration{Event: seat.Released{}}, schema.Declaration{Event: seat.Sold{}})
+		schema.Declaration{Event: seat.Released{}}, schema.Declaration{Event: seat.Sold{}},
+		schema.Declaration{Event: seat.Carried{}})
 	if err != nil {
 		return nil, err
 	}
-	s.kinds.wallets, err = entity.Define[seat.Wallet](walletCategory, schema.Declaration{Event: seat.Paid{}})
+	s.kinds.wallets, err = entity.Define[seat.Wallet](walletCategory, schema.Declaration{Event: seat.Paid{}},
+		schema.Declaration{Event: seat.WalletCarried{}})
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"example.com/vidimus/cell"
+	"example.com/vidimus/entity"
 	"example.com/vidimus/examples/boxoffice/internal/seats"
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/journal"
@@ -189,6 +190,19 @@ func TestSeatGoesFromHandToHand(t *testing.T) {
 	s.want(ben, "GET", "/api/seats", 200, `"spent":7000`)
 	s.want(ben, "GET", "/api/seats", 200, `{"id":"lyra-b1","number":1,"is":"bought"}`)
 	s.want(ada, "GET", "/api/seats", 200, `{"id":"lyra-b1","number":1,"is":"sold"}`)
+}
+
+func TestASeatIsHeldAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	ada, ben := s.ticket("ada", "NJ", 300_00), s.ticket("ben", "NJ", 300_00)
+	for range entity.CarryAfter {
+		s.want(ada, "POST", "/api/seats/lyra-b1/hold", 200, "mine")
+		s.want(ada, "POST", "/api/seats/lyra-b1/release", 200, "free")
+	}
+	s.want(ada, "POST", "/api/seats/lyra-b1/hold", 200, "mine")
+	s.want(ben, "POST", "/api/seats/lyra-b1/hold", 409, "Somebody else holds")
+	s.want(ben, "GET", "/api/seats", 200, `{"id":"lyra-b1","number":1,"is":"held"`)
 }
 
 func TestManyWhoHoldOneSeatGetItOnce(t *testing.T) {
