@@ -43,3 +43,28 @@ func BenchmarkDo(b *testing.B) {
 		return err
 	})
 }
+
+// BenchmarkLoad loads a short history, and one that is as long as 100 commands after the books were closed 50 times, on
+// SQLite.
+func BenchmarkLoad(b *testing.B) {
+	ctx, log := context.Background(), stores.SQLite(b)
+	c, e := mustCell(b, log), seats(b)
+	for name, commands := range map[string]int{"short": 10, "long": 5000} {
+		for i := range commands {
+			var command any = Hold{"ada"}
+			if i%2 == 1 {
+				command = Free{"ada"}
+			}
+			if _, err := e.Do(ctx, c, name, command, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := e.Load(ctx, c, name); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
