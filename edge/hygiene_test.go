@@ -93,6 +93,27 @@ func TestForwardingIsBelievedOfTrustedProxiesAlone(t *testing.T) {
 	}
 }
 
+// A proxy that listens on IPv6 writes an IPv4 neighbour as an address of IPv6.
+func TestTrustedProxiesAreKnownInEitherSpelling(t *testing.T) {
+	t.Parallel()
+	s := open(t, echo, func(c *edge.Config) {
+		c.TrustedProxies = append(loopback(), netip.MustParsePrefix("198.51.100.0/24"))
+	})
+	for said, want := range map[string]string{
+		"203.0.113.9, ::ffff:198.51.100.7":        "203.0.113.9",
+		"::ffff:203.0.113.9, 198.51.100.7":        "203.0.113.9",
+		"203.0.113.9, ::ffff:198.51.99.7":         "198.51.99.7",
+		"2001:db8::9%eth0, 198.51.100.7":          "2001:db8::9",
+		"203.0.113.9, nonsense, 198.51.100.7":     "198.51.100.7",
+		"203.0.113.9,::ffff:c633:6407,127.0.0.1 ": "203.0.113.9",
+	} {
+		sent := s.call(t, "GET", "/", "", "X-Forwarded-For: "+said).want(t, 200).echoed(t)
+		if got := sent.Header.Get("X-Forwarded-For"); got != want {
+			t.Errorf("%q: the client is %q, want %q", said, got, want)
+		}
+	}
+}
+
 func TestNoPathGoesAroundAProtectedRoute(t *testing.T) {
 	t.Parallel()
 	s := open(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "REACHED ", r.URL.Path) }, nil)
