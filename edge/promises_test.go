@@ -193,14 +193,12 @@ func events(t *testing.T, e *edge.Edge, handle string) (ended chan bool) {
 	return ended
 }
 
-// isOpen reports whether a stream is open after a while.
-func isOpen(ended chan bool, after time.Duration) bool {
-	time.Sleep(after)
-	synctest.Wait()
+// isOpen reports whether a stream is open for a while longer.
+func isOpen(ended chan bool, longer time.Duration) bool {
 	select {
 	case <-ended:
 		return false
-	default:
+	case <-time.After(longer):
 		return true
 	}
 }
