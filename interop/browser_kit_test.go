@@ -29,8 +29,9 @@ const patience = 20 * time.Second
 
 // boxOffice is the sample as it introduces itself.
 type boxOffice struct {
-	url   string   // of the edge
-	lines []string // that it tells people to paste
+	url   string            // of the edge
+	parts map[string]string // URLs of the authority and the services
+	lines []string          // that it tells people to paste
 }
 
 // openBoxOffice builds the sample and runs it on free ports. It ends with the test, and then must have ended in order.
@@ -66,13 +67,15 @@ func openBoxOffice(t *testing.T) boxOffice {
 	})
 	opened := make(chan boxOffice, 1)
 	go func() {
-		var office boxOffice
+		office := boxOffice{parts: map[string]string{}}
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			line, indented := strings.CutPrefix(lines.Text(), "  ")
 			fields := strings.Fields(line)
 			switch {
 			case len(fields) > 1 && fields[0] == "shop":
 				office.url = fields[1]
+			case len(fields) > 1 && strings.HasPrefix(fields[1], "http://"):
+				office.parts[fields[0]] = fields[1]
 			case indented && strings.Contains(line, "curl "):
 				office.lines = append(office.lines, line)
 			case len(fields) == 0 && len(office.lines) > 0:

@@ -31,13 +31,21 @@ GUIDE
 
 func TestNginxIsToldWhomToLetThrough(t *testing.T) {
 	t.Parallel()
-	path := program(t, "nginx", "apt-get install nginx-light")
 	p := openProxied(t)
+	p.startNginx(t, p.guide(t, nginxGuide))
+	p.protects(t)
+}
+
+// nginxGuide is what stands above the lines for nginx in docs/edge.md.
+const nginxGuide = "```nginx\n"
+
+// startNginx runs nginx with lines of docs/edge.md.
+func (p *proxied) startNginx(t *testing.T, guide string) {
+	t.Helper()
+	path := program(t, "nginx", "apt-get install nginx-light")
 	dir, port := t.TempDir(), freePort(t)
-	config := strings.NewReplacer("DIR", dir, "PORT", fmt.Sprint(port), "GUIDE", p.guide(t, "```nginx\n")).
-		Replace(nginxConfig)
+	config := strings.NewReplacer("DIR", dir, "PORT", fmt.Sprint(port), "GUIDE", guide).Replace(nginxConfig)
 	file := filepath.Join(dir, "nginx.conf")
 	must(t, os.WriteFile(file, []byte(config), 0o600))
 	p.start(t, port, path, "-p", dir, "-c", file, "-e", "stderr")
-	p.protects(t)
 }

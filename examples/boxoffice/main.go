@@ -59,7 +59,8 @@ func run(ctx context.Context, args []string, out, complaints io.Writer) error {
 func welcome(out io.Writer, o *office.Office, data string) {
 	edge, authority, seats, account := o.URLs()
 	text := strings.NewReplacer(
-		"EDGE", edge, "AUTHORITY", authority, "SEATS", seats, "ACCOUNT", account, "JAR", filepath.Join(data, "jar.txt"),
+		"EDGE", edge, "AUTHORITY", authority, "SEATS", seats, "ACCOUNT", account, "PAGES", o.Pages(),
+		"JAR", filepath.Join(data, "jar.txt"),
 	).Replace(welcomeText)
 	_, _ = io.WriteString(out, text) // whoever cannot be told finds out by the pages
 }
@@ -74,6 +75,7 @@ const welcomeText = `The box office is open. Ctrl-C closes it.
   authority  AUTHORITY
   seats      SEATS  believes nothing but passports: ask it directly, and it answers 401
   account    ACCOUNT
+  pages      PAGES  signing in and out, for an nginx or Caddy of yours that asks "vidimus edge --auth"
 
 Or, in another terminal:
 

@@ -151,6 +151,9 @@ func (o *Office) URLs() (edge, authority, seats, account string) {
 	return "http://localhost:" + port, o.node.URL(), o.seats.url(), o.account.url()
 }
 
+// Pages returns where the pages are, signing in and out among them, for another proxy than the office's own edge.
+func (o *Office) Pages() string { return o.front.url() }
+
 // Run works until ctx ends or a part fails, then ends the parts in order: the edge first, so that nothing new comes
 // in, the services, their feeds, and the authority last. It returns nil after an orderly end. Call it once.
 func (o *Office) Run(ctx context.Context) error {
