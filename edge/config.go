@@ -51,7 +51,8 @@ type Config struct {
 	// TrustedOrigins are the other origins, such as "https://pay.example", whose pages may send requests that
 	// change things.
 	TrustedOrigins []string
-	// Strip are names of headers that clients may not send, beside those of Vidimus, of forwarding and of identity.
+	// Strip are names of headers that clients may not send, beside those of Vidimus and those by which common proxies
+	// say who somebody is or where from: whatever else a service behind this edge believes.
 	Strip []string
 
 	// SignInURL is where browsers are sent that open a page without a session, with the page in the parameter

@@ -9,8 +9,9 @@
 //
 // # What an edge promises
 //
-// Nothing that a client sends is taken for what an edge, a proxy or an authority says: such headers are deleted in
-// every spelling. A path has one reading, and a path that a server could read in another way is refused.
+// Nothing that a client sends is taken for what an edge or an authority says: such headers are deleted in every
+// spelling, and so are those by which common proxies say who somebody is, or where from. What else services believe is
+// for [Config.Strip]. A path has one reading, and a path that a server could read in another way is refused.
 //
 // A passport is sent on only if nothing that it says is known to have changed, and if that was known at most the
 // route's MaxStale ago: by the view, or because the passport itself was asked for since. Else the authority is

@@ -12,19 +12,40 @@ import (
 )
 
 // guard knows the headers that clients may not send.
-type guard struct{ names map[string]bool }
+type guard struct {
+	names  map[string]bool
+	begins [][]string // of names that begin with the byte, each with more
+}
 
-// guarded are the names of such headers, in lower case and with hyphens. What a common server or framework takes an
-// identity, an address, a method or a path from is in it.
+// guarded are names, in lower case and with hyphens, that common servers, frameworks, networks and proxies which know
+// people put an address, an identity, a client's certificate, a method or a path in; what ends with a star is how such
+// names begin. No list of them is complete: [Config.Strip] adds what else a service believes.
 const guarded = `
-	txn-token forwarded x-real-ip client-ip x-client-ip true-client-ip x-cluster-client-ip x-remote-ip x-remote-addr
-	x-original-url x-original-uri x-original-method x-original-host x-rewrite-url x-host x-http-host-override
-	x-http-method x-http-method-override x-method-override x-middleware-subrequest
-	remote-user x-remote-user x-remote-group x-user x-authenticated-user x-webauth-user proxy`
+	txn-token vidimus-*
+	forwarded forwarded-for x-forwarded x-forward-for x-forwarded-* x-envoy-* x-original-*
+	x-real-ip client-ip x-client-ip true-client-ip x-true-client-ip x-cluster-client-ip x-originating-ip x-remote-*
+	remote-addr proxy-client-ip wl-proxy-* cf-connecting-* cf-pseudo-ipv4 fastly-client-* x-azure-clientip
+	x-azure-socketip x-appengine-* x-proxyuser-ip
+	x-rewrite-url x-host x-http-host-override x-http-method x-http-method-override x-method-override
+	x-middleware-subrequest proxy
+	remote-user remote-name remote-email remote-group remote-groups
+	x-user x-user-id x-user-name x-user-email x-user-role x-user-roles x-user-groups x-userid x-username
+	x-authenticated-* x-auth-request-* x-webauth-* x-vouch-* x-authentik-* x-consumer-* x-credential-* x-pomerium-*
+	tailscale-user-* cf-access-* x-amzn-oidc-* x-goog-authenticated-user-* x-goog-iap-* x-apigateway-api-userinfo
+	x-endpoint-api-userinfo x-ms-client-principal x-ms-client-principal-* x-ms-token-* x-jwt-assertion
+	client-cert client-cert-chain x-client-cert x-client-cert-* x-client-certificate x-client-dn x-client-verify
+	ssl-client-* x-ssl-* x-tls-client-* x-amzn-mtls-* x-arr-clientcert x-arr-ssl`
 
 func newGuard(more []string) (guard, error) {
-	g := guard{map[string]bool{}}
-	for _, name := range slices.Concat(strings.Fields(guarded), more) {
+	g := guard{map[string]bool{}, make([][]string, 256)}
+	for _, name := range strings.Fields(guarded) {
+		if begin, ok := strings.CutSuffix(name, "*"); ok {
+			g.begins[begin[0]] = append(g.begins[begin[0]], begin)
+		} else {
+			g.names[name] = true
+		}
+	}
+	for _, name := range more {
 		if name == "" || strings.ContainsAny(name, " \t\r\n:") {
 			return g, invalid("Strip", "%q is no name of a header", name)
 		}
@@ -78,10 +99,17 @@ func framing(name string) bool {
 	return false
 }
 
+// plain reports whether a name in its plain spelling is guarded.
 func (g guard) plain(p []byte) bool {
-	begins := func(with string) bool { return len(p) >= len(with) && string(p[:len(with)]) == with }
-	return g.names[string(p)] || begins("vidimus-") || begins("x-forwarded-") || begins("x-auth-request-") ||
-		begins("x-envoy-")
+	if len(p) == 0 {
+		return false
+	}
+	for _, with := range g.begins[p[0]] {
+		if len(p) >= len(with) && string(p[:len(with)]) == with {
+			return true
+		}
+	}
+	return g.names[string(p)]
 }
 
 // forwarding reports the guarded headers that a proxy sets itself.

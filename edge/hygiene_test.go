@@ -32,6 +32,14 @@ func TestNobodySpeaksForTheEdge(t *testing.T) {
 		"X-Middleware-Subrequest", "Remote-User", "Remote_User", "X-Remote-User", "X-Auth-Request-Email", "Client-Ip",
 		"True-Client-Ip", "X-Envoy-Original-Path", "Proxy", "X-Tenant", "x_tenant",
 		"Content_Length", "content_length", "Transfer_Encoding", "CONTENT_TYPE",
+		"CF-Connecting-IP", "cf_connecting_ip", "Cf-Access-Jwt-Assertion", "Fastly-Client-IP", "X-SSL-Client-CN",
+		"X_SSL_CLIENT_VERIFY", "Ssl-Client-Cert", "X-Client-Cert", "Client-Cert", "Client-Cert-Chain",
+		"X-Amzn-Oidc-Identity", "X-Amzn-Oidc-Data", "X-Amzn-Mtls-Clientcert", "X-Goog-Authenticated-User-Email",
+		"X-Goog-Iap-Jwt-Assertion", "X-MS-Client-Principal", "X-MS-Client-Principal-Id", "X-Pomerium-Jwt-Assertion",
+		"WL-Proxy-Client-IP", "Proxy-Client-IP", "X-User-Id", "X-User-Email", "X-Forwarded", "Forwarded-For",
+		"X-Forward-For", "X-Azure-ClientIP", "X-ProxyUser-Ip", "X-Appengine-User-Ip", "X-Original-Remote-Addr",
+		"X-Original-Forwarded-For", "X-Originating-Ip", "Remote-Email", "Remote-Groups", "X-Authentik-Username",
+		"X-Consumer-Username", "X-Authenticated-Userid", "X-Vouch-User", "Tailscale-User-Login",
 	} {
 		for _, signedIn := range []string{"", handle} {
 			got := s.call(t, "GET", "/public", signedIn, name+": evil").want(t, 200).echoed(t)
@@ -48,6 +56,21 @@ func TestNobodySpeaksForTheEdge(t *testing.T) {
 	got := s.call(t, "GET", "/account/", handle, "Txn-Token: evil", "Txn-Token: worse").want(t, 200).echoed(t)
 	if tokens := got.Header[header.TxnToken]; len(tokens) != 1 || s.verify(t, tokens[0]).Subject != "alice" {
 		t.Errorf("the service got %d passports", len(tokens))
+	}
+}
+
+// What only looks like such a name is the application's own.
+func TestOtherHeadersOfClientsPass(t *testing.T) {
+	t.Parallel()
+	s := open(t, echo, nil)
+	for _, name := range []string{
+		"X-Userland", "X-User-Agent", "X-Sslstrip",
+		"X-Requested-With", "X-Csrf-Token", "Authorization", "Traceparent", "Cf-Ray", "X-Remote",
+		"X-Originals", "Remote-Control", "Proxy-Hint", "Vidimus", "Txn-Tokens", "X-Client-Version", "X-Amzn-Trace-Id",
+	} {
+		if got := s.call(t, "GET", "/public", "", name+": mine").want(t, 200).echoed(t); got.Header.Get(name) != "mine" {
+			t.Errorf("%s does not reach the service", name)
+		}
 	}
 }
 
