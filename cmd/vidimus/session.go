@@ -15,6 +15,7 @@ import (
 	"example.com/vidimus/cmd/vidimus/internal/screen"
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/passport"
 	"example.com/vidimus/passport/header"
 	"example.com/vidimus/server/remote"
 	"example.com/vidimus/session"
@@ -288,14 +289,24 @@ func (c *sessionShowCmd) Run(ctx context.Context, a *app, s *sessionCmd) error {
 	})
 }
 
-// find returns the session that an id or a handle names.
+// find returns the session that an id or a handle names. A handle of a session that has ended stands for nothing any
+// more, but the id in it still says which session is meant.
 func find(ctx context.Context, sessions *remote.Sessions, text string) (session.Session, error) {
-	if strings.HasPrefix(text, header.HandlePrefix) {
-		started, err := sessions.Resolve(ctx, text)
-		return started.Session, err
+	if !strings.HasPrefix(text, header.HandlePrefix) {
+		return sessions.Get(ctx, text)
 	}
-	return sessions.Get(ctx, text)
+	started, err := sessions.Resolve(ctx, text)
+	gone := errors.Is(err, session.ErrEnded) || errors.Is(err, passport.ErrNoSession)
+	if parts := strings.Split(text, "."); gone && len(parts) == handleParts {
+		if ended, failed := sessions.Get(ctx, parts[2]); failed == nil && ended.Ended != nil {
+			return ended, nil
+		}
+	}
+	return started.Session, err
 }
+
+// handleParts are the version, the cell, the session, the generation and the MAC of a handle.
+const handleParts = 5
 
 type sessionSubjectCmd struct {
 	Subject string `arg:"" help:"Whose state."`

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"example.com/vidimus/internal/clock"
+	"example.com/vidimus/journal"
 	"example.com/vidimus/passport"
 	"example.com/vidimus/passport/header"
 	"example.com/vidimus/server/internal/door"
@@ -168,7 +169,8 @@ func (a *Authority) mint(ctx context.Context, v *door.Visit, values url.Values, 
 		}
 		// Who asks is known from the token, and nothing else that the caller says can change it.
 		ask.Handle, ask.AtLeast, ask.Workload = subject, atLeast, v.Workload()
-		return a.sessions.Mint(ctx, ask)
+		grant, err := a.sessions.Mint(ctx, ask)
+		return grant, inParameters(err)
 	case TypePassport:
 		if len(subject) > passportMax {
 			return passport.Grant{}, refuse(invalidRequest, "subject_token has %d bytes; a passport has %d at most",
@@ -182,6 +184,21 @@ func (a *Authority) mint(ctx context.Context, v *door.Visit, values url.Values, 
 		return passport.Grant{}, refuse(invalidRequest, "subject_token_type is %q; send %s or %s", clip(kind), TypeHandle,
 			TypePassport)
 	}
+}
+
+// inParameters names the parameter of the request in which a field of an Ask came.
+func inParameters(err error) error {
+	invalid := (*journal.InvalidError)(nil)
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	parameter := map[string]string{
+		"Ask.Txn": "vidimus_txn", "Ask.Life": "vidimus_life", "Ask.Request": "request_context", "Ask.Scope": "scope",
+	}[invalid.Field]
+	if parameter == "" {
+		return err
+	}
+	return &journal.InvalidError{Field: parameter, Problem: invalid.Problem}
 }
 
 // passportMax is the largest passport that is looked at.

@@ -95,6 +95,9 @@ func refusedParameters() []refusedExchange {
 		{"a huge context", "request_context", huge, "invalid_request", "request_context"},
 		{"a scope that the session lacks, draft Scope Processing", "scope", "read admin", "invalid_scope", ""},
 		{"a life that is none", "vidimus_life", "301", "invalid_request", "300"},
+		{"a huge transaction", "vidimus_txn", strings.Repeat("t", 65), "invalid_request", `"vidimus_txn: `},
+		{"a huge scope", "scope", strings.Repeat("s", 2000), "invalid_scope", "scope: has 2000"},
+		{"a context of an impossible form", "request_context", `{"a":1,"a":2}`, "invalid_request", `"request_context: `},
 		{"a handle that is text", "subject_token", "hello", "invalid_request", "no_session"},
 	}
 }
