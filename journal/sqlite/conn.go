@@ -8,9 +8,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
@@ -46,6 +48,25 @@ func resolve(path, vfsName string) (string, error) {
 			"the folder %s cannot be opened (%v); create it first", filepath.Dir(full), err)}
 	}
 	return filepath.Join(dir, filepath.Base(full)), nil
+}
+
+// claim makes the file if there is none, for its owner alone: it says who is signed in. An existing one keeps its mode,
+// and what is kept beside it gets the same: -shm here, since SQLite's driver would let everybody read it, and -wal by
+// the URI. What cannot be made here is for SQLite to make, or to complain about.
+func (s *store) claim() {
+	const private = 0o600
+	made := func(name string, mode fs.FileMode) {
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+		if err != nil {
+			return
+		}
+		_ = f.Chmod(mode) // whatever the umask says
+		_ = f.Close()
+	}
+	made(s.path, private)
+	if info, err := os.Stat(s.path); err == nil {
+		made(s.path+"-shm", info.Mode().Perm())
+	}
 }
 
 // connect opens a connection that may write. In WAL mode EXTRA is FULL; it matters before the file is in WAL mode: the
@@ -112,6 +133,8 @@ func (s *store) uri() string {
 		u += "?vfs=" + s.tuning.vfs
 	case !vfs.SupportsFileLocking:
 		u += "?nolock=1"
+	default: // what is kept beside the file has its mode
+		u += "?modeof=" + strings.ReplaceAll(url.QueryEscape(s.path), "+", "%20") // SQLite knows no plus for a space
 	}
 	return u
 }

@@ -29,8 +29,9 @@ import (
 
 // Config says where the journal is.
 type Config struct {
-	// Path names the file. It is made when there is none; its folder must exist. Beside it SQLite keeps -wal and
-	// -shm, and the journal -lock: whoever copies the file while it is open must use SQLite's backup, not cp.
+	// Path names the file. It is made when there is none, for its owner alone to read and write; its folder must exist.
+	// Beside it SQLite keeps -wal and -shm, which have the mode that the file has, and the journal -lock: whoever copies
+	// the file while it is open must use SQLite's backup, not cp.
 	Path string
 }
 
@@ -147,6 +148,9 @@ func open(ctx context.Context, cfg Config, t tuning) (_ *store, err error) {
 		if s.lock, err = lockFile(s.path); err != nil {
 			return nil, err
 		}
+	}
+	if !s.alone {
+		s.claim()
 	}
 	c, err := s.connect(ctx)
 	if err == nil {
