@@ -120,6 +120,22 @@ func TestNoWebSocketOpensForReadingOnly(t *testing.T) {
 	})
 }
 
+func TestRequestsOfASessionShareAPassportUntilItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, e := bubble(t, nil)
+		handle := a.signIn("alice")
+		first := check(t, e, handle)
+		time.Sleep(57 * time.Second)
+		if again := check(t, e, handle); again.Claims == nil || again.Claims.Txn != first.Claims.Txn {
+			t.Errorf("after 57 seconds the claims are %+v, want the same transaction as at first", again.Claims)
+		}
+		time.Sleep(time.Second)
+		if last := check(t, e, handle); last.Claims == nil || last.Claims.Txn == first.Claims.Txn {
+			t.Errorf("after 58 seconds the claims are %+v, want another transaction", last.Claims)
+		}
+	})
+}
+
 // A handle that was replaced is refused after its grace. Its passport must not outlive that in the edge's memory.
 func TestAPassportOfAReplacedHandleIsKeptForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

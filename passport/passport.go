@@ -39,19 +39,23 @@ const (
 
 // Claims is what a passport says. The names in comments are those on the wire. Claims that a verifier returns may be
 // shared between requests: do not change them, nor what they point to.
+//
+// Txn names a passport and those that replace it. It does not name a request: an edge sends the same passport with all
+// requests of a session, for 58 seconds at most, so they share one Txn, and have no Request. Take a trace id (the
+// header traceparent, which edges pass on) to tell requests apart.
 type Claims struct {
 	Issuer    string    // iss
 	Audience  string    // aud: the trust domain
 	IssuedAt  time.Time // iat, seconds
 	ExpiresAt time.Time // exp, seconds
-	Txn       string    // txn: one transaction; what a revoked token is named by
+	Txn       string    // txn: what a revoked token is named by; not one for each request
 	Subject   string    // sub
 	Scope     string    // scope: names separated by one space
 	Workload  string    // req_wl: who asked for the passport
 	Session   string    // sid
 
 	State   json.RawMessage // tctx: {"subject": {…}, "session": {…}}, by the declared public schemas only
-	Request json.RawMessage // rctx: what is known of the request, such as {"req_ip": "…"}
+	Request json.RawMessage // rctx: what the asker knows of the request, such as {"req_ip": "…"}; edges say nothing
 
 	ACR      string    // acr: how surely the subject was recognised
 	AMR      []string  // amr: by which methods
