@@ -7,6 +7,7 @@ package interop
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -214,6 +215,10 @@ func TestClocksThatAreWrongByAnHour(t *testing.T) {
 	c.ends(t, page, short)
 	c.want(t, "ahead, a passport that is at hand", api, known, 200, "")
 	c.want(t, "ahead, a session of 30 minutes", page, short, 401, "no_session")
+	_, err := c.mint.Mint(t.Context(), passport.Ask{Handle: known.Handle})
+	if !errors.Is(err, passport.ErrUnavailable) {
+		t.Errorf("ahead, before the keys are looked at again: minting gives %v, want %v", err, passport.ErrUnavailable)
+	}
 	if out, err := exec.Command(c.binary, "passport", "rotate", "--server", c.authority).CombinedOutput(); err != nil {
 		t.Fatalf("the keys do not rotate: %v\n%s", err, out) // without it, keys are looked at within a minute
 	}
