@@ -20,14 +20,15 @@ type room struct {
 	outside []string // other people's modules it may import
 }
 
-// floor1 is open to every room: time, chance, and nothing of the domain.
-var floor1 = []string{"internal/clock", "internal/chance", "internal/ids"}
+// floor1 is open to every room: time, chance, what fails again and again, and nothing of the domain.
+var floor1 = []string{"internal/clock", "internal/chance", "internal/outage", "internal/ids"}
 
 // plan lists the rooms from the ground up.
 var plan = []room{
 	{path: "internal/clock"},
 	{path: "internal/clock/clocktest"},
 	{path: "internal/chance"},
+	{path: "internal/outage"},
 	{path: "internal/ids", outside: []string{"github.com/google/uuid"}},
 	{path: "internal/pgtest", outside: []string{"github.com/jackc/pgx/v5"}},
 

@@ -40,6 +40,7 @@ func TestGoldenDependencies(t *testing.T) {
 // nothing else; and what of ours they may stand on.
 var travels = []string{
 	"passport", "passport/header", "heartbeat", "heartbeat/presence", "internal/clock", "internal/chance",
+	"internal/outage",
 }
 
 func TestWhatTravelsNeedsTheStandardLibraryAlone(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/internal/clock"
+	"example.com/vidimus/internal/outage"
 	"example.com/vidimus/passport"
 )
 
@@ -132,7 +133,7 @@ func (c *Client) Sync(ctx context.Context) (passport.Mark, error) {
 func (c *Client) follow(ctx context.Context) {
 	first := min(50*time.Millisecond, c.cfg.Retry)
 	wait := first
-	var told outage
+	var told outage.Outage
 	for ctx.Err() == nil {
 		began := c.Status().Frames
 		err := c.subscribe(ctx)
@@ -140,7 +141,8 @@ func (c *Client) follow(ctx context.Context) {
 			return
 		}
 		if c.Status().Frames > began {
-			wait, told = first, outage{}
+			wait = first
+			told.Over()
 		}
 		c.lost(err, &told)
 		_ = clock.Sleep(ctx, chance.Jitter(wait)) // ends early with ctx
@@ -207,36 +209,23 @@ func (c *Client) count(f *Frame, err error) (source int, first bool) {
 	return c.mu.source, first
 }
 
-// outage is what the log was told of a feed since it was followed last.
-type outage struct {
-	refused  bool
-	at       time.Time // zero if nothing yet
-	attempts int
-}
-
-// tellEvery is how often the log is told of an outage that lasts.
-const tellEvery = time.Minute
-
 // lost notes that a subscription ended, and turns to the next source. The log is told at once of the first failure,
 // and when an authority begins or ceases to refuse; then now and then.
-func (c *Client) lost(err error, told *outage) {
+func (c *Client) lost(err error, told *outage.Outage) {
 	next := c.turn(err)
-	told.attempts++
 	var answer *answerError
-	refused := errors.As(err, &answer) &&
-		(answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden)
-	now := clock.Now()
-	if !told.at.IsZero() && told.refused == refused && now.Sub(told.at) < tellEvery {
+	if errors.As(err, &answer) &&
+		(answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden) {
+		if told.Failed("refused") {
+			c.cfg.Logger.Error("the authority refuses the feed", "status", answer.status, "error", answer.reason,
+				"remedy", "give an API token that has the right feed (vidimus edge: --token or $VIDIMUS_TOKEN)",
+				"attempts", told.Failures())
+		}
 		return
 	}
-	told.refused, told.at = refused, now
-	if refused {
-		c.cfg.Logger.Error("the authority refuses the feed", "status", answer.status, "error", answer.reason,
-			"remedy", "give an API token that has the right feed (vidimus edge: --token or $VIDIMUS_TOKEN)",
-			"attempts", told.attempts)
-		return
+	if told.Failed("lost") {
+		c.cfg.Logger.Warn("feed was lost", "error", err, "next", next, "attempts", told.Failures())
 	}
-	c.cfg.Logger.Warn("feed was lost", "error", err, "next", next, "attempts", told.attempts)
 }
 
 // turn returns the source to use after a subscription ended.

@@ -15,6 +15,7 @@ import (
 
 	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/internal/clock"
+	"example.com/vidimus/internal/outage"
 )
 
 // BatcherConfig configures a [Batcher]. Only Send is needed.
@@ -28,8 +29,9 @@ type BatcherConfig struct {
 	Batch   int           // beats in one batch; default 1,000, at most MaxBatch
 	// Limit is how many sessions may wait at once; default 1,000,000. A beat above it is dropped and counted: the session
 	// is not lost by that, but by its idle limit, if all its beats are dropped for so long.
-	Limit  int
-	Logger *slog.Logger // nil for none
+	Limit int
+	// Logger is told when Send begins to fail, each minute that it goes on, and when it works again; nil for nobody.
+	Logger *slog.Logger
 }
 
 // BatcherStats is what a batcher did so far, and holds.
@@ -138,18 +140,27 @@ func (b *Batcher) Run(ctx context.Context) error {
 		return errors.New("presence: Run was called before; open another batcher")
 	}
 	var backoff time.Duration
+	var told outage.Outage
 	try := clock.Now()
 	for clock.Sleep(ctx, b.cfg.Every) == nil {
 		b.gather()
 		if clock.Until(try) > 0 {
 			continue
 		}
-		if err := b.flush(ctx); err == nil {
+		err := b.flush(ctx)
+		switch {
+		case err == nil:
 			backoff = 0
-		} else if ctx.Err() == nil {
-			b.cfg.Logger.Warn("presence: beats could not be sent and are kept", "sessions", b.Stats().Waiting, "err", err)
+			if told.Over() {
+				b.cfg.Logger.Info("presence: beats are sent again")
+			}
+		case ctx.Err() == nil:
 			backoff = min(max(2*backoff, 2*b.cfg.Every), lastBackoff)
 			try = clock.Now().Add(chance.Jitter(backoff))
+			if told.Failed("") {
+				b.cfg.Logger.Warn("presence: beats could not be sent and are kept", "sessions", b.Stats().Waiting,
+					"attempts", told.Failures(), "err", err)
+			}
 		}
 	}
 	b.gather()

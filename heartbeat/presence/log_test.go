@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What an owner logs.
+// What an owner and a batcher log.
 
 package presence_test
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -65,4 +66,41 @@ func TestHoldIsLoggedUnlessSomebodyIsTold(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestBatcherTellsOfAnOutageOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		w := &wire{heard: map[presence.ID][]time.Time{}}
+		b, stop := batching(t, presence.BatcherConfig{Send: w.send, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+		expect := func(when string, d time.Duration, want ...string) {
+			t.Helper()
+			for range d / time.Second {
+				b.Beat(numbered(1))
+				time.Sleep(time.Second)
+			}
+			synctest.Wait()
+			lines := strings.SplitAfter(said.String(), "\n")
+			said.Reset()
+			if len(lines) != len(want)+1 {
+				t.Fatalf("%s: got %q, want lines with %q", when, lines, want)
+			}
+			for i := range want {
+				if !strings.Contains(lines[i], want[i]) {
+					t.Errorf("%s: got %q, want a line with %q", when, lines[i], want[i])
+				}
+			}
+		}
+		const failed = "beats could not be sent and are kept"
+		expect("at the beginning", 5*time.Second)
+		w.set(errors.New("down"))
+		expect("down", 55*time.Second, failed+`" sessions=1 attempts=1 err=down`)
+		expect("down for longer", 35*time.Second, failed)
+		w.set(nil)
+		expect("up again", 40*time.Second, "beats are sent again")
+		w.set(errors.New("down"))
+		expect("down again", 5*time.Second, failed+`" sessions=1 attempts=1`)
+		w.set(nil)
+		stop()
+	})
 }
