@@ -20,6 +20,7 @@ import (
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/internal/chance"
 	"example.com/vidimus/internal/clock"
+	"example.com/vidimus/internal/outage"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/passport"
 )
@@ -44,7 +45,7 @@ type Config struct {
 	Pulse time.Duration
 	// Gap is the shortest: what happens within is one frame; 0 for 20 ms.
 	Gap time.Duration
-	// Logger is told when the journal cannot be followed; nil for nobody.
+	// Logger is told when the journal cannot be followed, and each minute while that lasts; nil for nobody.
 	Logger *slog.Logger
 }
 
@@ -110,6 +111,7 @@ func Open(cfg Config) (*Feed, error) {
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.stop()
 	const first, longest = 50 * time.Millisecond, 5 * time.Second
+	var told outage.Outage
 	for wait := first; ; wait = min(2*wait, longest) {
 		moved, err := f.turn(ctx)
 		switch {
@@ -123,9 +125,25 @@ func (f *Feed) Run(ctx context.Context) error {
 		case moved:
 			wait = first
 		}
-		f.cfg.Logger.Warn("journal is not followed", "error", err)
+		if moved {
+			told.Over()
+		}
+		if told.Failed(kindOf(err)) {
+			f.cfg.Logger.Warn("journal is not followed", "error", err, "attempts", told.Failures())
+		}
 		_ = clock.Sleep(ctx, chance.Jitter(wait)) // ends early with ctx
 	}
+}
+
+// kindOf tells the failures apart that a person mends in different ways.
+func kindOf(err error) string {
+	switch {
+	case errors.Is(err, journal.ErrDiverged):
+		return "diverged"
+	case errors.Is(err, heartbeat.ErrRewound):
+		return "rewound"
+	}
+	return "unavailable"
 }
 
 // turn follows the journal from where the tail ends, until that fails, and reports whether it came forward.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -201,6 +202,44 @@ func TestFeedThatLostItsDatabaseVouchesForNothing(t *testing.T) {
 		if s := c.Status(); s.Staleness > time.Second || s.Snapshots != 1 {
 			t.Errorf("status %+v", s)
 		}
+	})
+}
+
+// counter is a log of which only the lines that say something are counted.
+type counter struct {
+	of string
+	n  atomic.Int64
+}
+
+func (c *counter) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), c.of) {
+		c.n.Add(1)
+	}
+	return len(line), nil
+}
+
+func TestAJournalThatIsAwayIsToldOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said := counter{of: "journal is not followed"}
+		store := &cut{Store: memory(t).Store()}
+		log := journal.New(store)
+		open(t, feed.Config{Log: log, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+		expect := func(when string, d time.Duration, want int64) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			if got := said.n.Swap(0); got != want {
+				t.Errorf("%s: told %d times, want %d", when, got, want)
+			}
+		}
+		expect("at the beginning", 5*time.Second, 0)
+		store.off.Store(true)
+		expect("away", 50*time.Second, 1)
+		expect("away for longer", time.Minute, 1)
+		store.off.Store(false)
+		expect("there again", 20*time.Second, 0)
+		store.off.Store(true)
+		expect("away again", 5*time.Second, 1)
 	})
 }
 
