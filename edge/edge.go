@@ -136,10 +136,12 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel(nil)
 	upload := receive(ctx, w, r)
 	defer upload.over()
+	to := e.answerTo(w, r)
+	defer to.end()
 	if e.inFlight.Add(1) > int64(e.config.InFlight) {
 		e.inFlight.Add(-1)
 		refuse(http.StatusServiceUnavailable, "busy", "too many requests are under way; try again").
-			after(time.Second).answer(w)
+			after(time.Second).answer(to)
 		return
 	}
 	defer e.inFlight.Add(-1)
@@ -149,24 +151,24 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v.in.Body = upload
 	}
 	if f := e.admit(v); f != nil {
-		f.answer(w)
+		f.answer(to)
 		return
 	}
 	if v.route.own != nil {
-		v.route.own(w, v)
+		v.route.own(to, v)
 		return
 	}
 	if v.route.upstream == nil {
-		refuse(http.StatusNotFound, "no_upstream", "this path is decided on here, but served elsewhere").answer(w)
+		refuse(http.StatusNotFound, "no_upstream", "this path is decided on here, but served elsewhere").answer(to)
 		return
 	}
-	e.pass(w, v)
+	e.pass(to, v)
 }
 
 // pass sends an admitted request on.
-func (e *Edge) pass(w http.ResponseWriter, v *visit) {
-	if f := v.guardBody(w, v.in); f != nil {
-		f.answer(w)
+func (e *Edge) pass(to *answer, v *visit) {
+	if f := v.guardBody(to.ResponseWriter, v.in); f != nil {
+		f.answer(to)
 		return
 	}
 	defer func() {
@@ -177,14 +179,11 @@ func (e *Edge) pass(w http.ResponseWriter, v *visit) {
 	if isLong(v.in.ContentLength) && v.held != nil { // the body may take as long as it likes
 		e.streams.add(v, false)
 	}
-	to := &answer{ResponseWriter: w, control: http.NewResponseController(w), shared: v.in.ProtoMajor > 1}
-	defer to.end()
-	w = to
 	if v.route.Idempotency == Forward {
-		e.proxy.ServeHTTP(w, v.in)
+		e.proxy.ServeHTTP(to, v.in)
 		return
 	}
-	e.replays.serve(w, v, e.proxy)
+	e.replays.serve(to, v, e.proxy)
 }
 
 // plainUpgrade returns a request that asks for no protocol but WebSocket: others are left out, as RFC 9110, section
@@ -199,72 +198,6 @@ func plainUpgrade(r *http.Request) *http.Request {
 		without.Header.Del(name)
 	}
 	return &without
-}
-
-// answer passes an answer on, without what a service may not say before it. Its client may read slowly, but not stop:
-// it would take a place among the requests under way for ever.
-type answer struct {
-	http.ResponseWriter
-	control *http.ResponseController
-	shared  bool // its connection is shared with other streams, as in HTTP/2
-	set     time.Time
-}
-
-// Write writes within the bound.
-func (a *answer) Write(p []byte) (int, error) {
-	a.bound()
-	defer a.rest()
-	return a.ResponseWriter.Write(p)
-}
-
-// FlushError is for [http.ResponseController].
-func (a *answer) FlushError() error {
-	a.bound()
-	defer a.rest()
-	return a.control.Flush()
-}
-
-// bound lets what is written next take so long.
-func (a *answer) bound() {
-	if now := clock.Now(); a.shared || now.Sub(a.set) > bodyIdleRefresh {
-		a.set = now
-		a.until(now.Add(bodyIdle))
-	}
-}
-
-// rest lets an answer be quiet: where the connection is shared, the deadline would end its stream for that, too.
-func (a *answer) rest() {
-	if a.shared {
-		a.until(time.Time{})
-	}
-}
-
-// end gives a connection back to other requests as it was. A stream of a shared one has no other requests, but the
-// rest of the answer before it.
-func (a *answer) end() {
-	switch {
-	case a.shared:
-		a.bound()
-	case !a.set.IsZero():
-		a.until(time.Time{})
-	}
-}
-
-// until sets the deadline. Where it cannot be set, nothing is lost but this bound.
-func (a *answer) until(t time.Time) { _ = a.control.SetWriteDeadline(t) }
-
-// Unwrap is for [http.ResponseController].
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
-
-// WriteHeader keeps cookies and internal fields out of informational answers (RFC 8297), which nobody has looked
-// at.
-func (a *answer) WriteHeader(status int) {
-	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
-		h := a.Header()
-		dropInternal(h)
-		h.Del("Set-Cookie")
-	}
-	a.ResponseWriter.WriteHeader(status)
 }
 
 // Close releases the connections to the upstreams that are idle. It may be called twice.

@@ -24,7 +24,7 @@ func (e *Edge) ownRoutes() []*route {
 	return []*route{
 		{
 			Route: Route{Path: ownPaths, Public: true},
-			own: func(w http.ResponseWriter, _ *visit) {
+			own: func(w *answer, _ *visit) {
 				refuse(http.StatusNotFound, "no_route", "the edge has no such page").answer(w)
 			},
 		},
@@ -48,7 +48,7 @@ type status struct {
 
 // serveStatus answers 200 while the edge takes requests, even if it is degraded (no view, or one that lost touch:
 // then the authority is asked more often), and 503 once it is to end (see [Config.Notice]).
-func (e *Edge) serveStatus(w http.ResponseWriter, v *visit) {
+func (e *Edge) serveStatus(w *answer, v *visit) {
 	s, code := status{Status: "ok"}, http.StatusOK
 	view := e.config.View
 	if view != nil && view.Staleness() > DefaultMaxStale {
@@ -88,8 +88,8 @@ func (e *Edge) describe(s *status) {
 }
 
 // serveHeartbeat tells a tab whether the state it shows is still so. Being admitted, it was a beat of its session.
-func (e *Edge) serveHeartbeat(w http.ResponseWriter, v *visit) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, v.in.Body, presence.MaxHeartbeat))
+func (e *Edge) serveHeartbeat(w *answer, v *visit) {
+	body, err := io.ReadAll(http.MaxBytesReader(w.ResponseWriter, v.in.Body, presence.MaxHeartbeat))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):

@@ -21,9 +21,9 @@ type route struct {
 	Route
 	upstream  *url.URL
 	carrier   http.RoundTripper
-	challenge string                                // the scopes, for a refusal
-	attempts  *rate.Limiter                         // nil but on routes to sign in
-	own       func(w http.ResponseWriter, v *visit) // nil but for the edge's own pages
+	challenge string                    // the scopes, for a refusal
+	attempts  *rate.Limiter             // nil but on routes to sign in
+	own       func(w *answer, v *visit) // nil but for the edge's own pages
 }
 
 // routes finds the route of a path.
