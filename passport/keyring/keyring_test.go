@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -296,6 +297,57 @@ func TestARingThatIsNotServedStopsInTime(t *testing.T) {
 		defer serve(t, r)()
 		synctest.Wait()
 		kid(t, r) // Serve looks first of all
+	})
+}
+
+// away is a store that cannot be asked where it ends while off is set.
+type away struct {
+	journal.Store
+	off atomic.Bool
+}
+
+func (s *away) Head(ctx context.Context) (journal.Checkpoint, error) {
+	if s.off.Load() {
+		return journal.Checkpoint{}, journal.ErrUnavailable
+	}
+	return s.Store.Head(ctx)
+}
+
+// counter is a log of which only the lines that say something are counted.
+type counter struct {
+	of string
+	n  atomic.Int64
+}
+
+func (c *counter) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), c.of) {
+		c.n.Add(1)
+	}
+	return len(line), nil
+}
+
+func TestAJournalThatIsAwayIsToldOnceAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		said := counter{of: "keyring cannot look"}
+		store := &away{Store: mem.Open().Store()}
+		r := mustOpen(t, journal.New(store), keyring.Config{Logger: slog.New(slog.NewTextHandler(&said, nil))})
+		store.off.Store(true)
+		defer serve(t, r)()
+		expect := func(when string, d time.Duration, want int64) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			if got := said.n.Swap(0); got != want {
+				t.Errorf("%s: told %d times, want %d", when, got, want)
+			}
+		}
+		expect("away", 50*time.Second, 1)
+		expect("away for longer", time.Minute, 1)
+		store.off.Store(false)
+		expect("there again", 2*time.Minute, 0)
+		store.off.Store(true)
+		expect("away again", 50*time.Second, 1)
 	})
 }
 

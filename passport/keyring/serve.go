@@ -12,6 +12,7 @@ import (
 
 	"example.com/vidimus/cell"
 	"example.com/vidimus/internal/clock"
+	"example.com/vidimus/internal/outage"
 	"example.com/vidimus/journal"
 )
 
@@ -27,15 +28,19 @@ func (r *Ring) Name() string { return "keyring" }
 // Serve rotates the keys in time, and looks at the records once a minute and when the journal tells of a key that was
 // made or revoked, until ctx ends; then it returns nil. It returns journal.ErrClosed when the journal is closed.
 func (r *Ring) Serve(ctx context.Context, c *cell.Cell) error {
+	var told outage.Outage
 	for {
-		err := r.follow(ctx)
+		err := r.follow(ctx, &told)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, journal.ErrClosed):
 			return err
 		}
-		r.logger.LogAttrs(ctx, slog.LevelWarn, "keyring cannot look at its keys", slog.Any("error", err))
+		if told.Failed("") {
+			r.logger.LogAttrs(ctx, slog.LevelWarn, "keyring cannot look at its keys", slog.Any("error", err),
+				slog.Int("attempts", told.Failures()))
+		}
 		if clock.Sleep(ctx, pause) != nil {
 			return nil
 		}
@@ -43,7 +48,7 @@ func (r *Ring) Serve(ctx context.Context, c *cell.Cell) error {
 }
 
 // follow looks at the records whenever it may be necessary, until something fails.
-func (r *Ring) follow(ctx context.Context) error {
+func (r *Ring) follow(ctx context.Context, told *outage.Outage) error {
 	head, err := r.log.Head(ctx)
 	if err != nil {
 		return err
@@ -61,6 +66,7 @@ func (r *Ring) follow(ctx context.Context) error {
 			return err
 		}
 		looked = clock.Now()
+		told.Over()
 	}
 	return nil
 }
