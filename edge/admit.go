@@ -153,6 +153,13 @@ func (v *visit) enter(ctx context.Context) *refusal {
 		return nil
 	case err == nil || errors.Is(err, passport.ErrNoSession):
 		return v.signIn()
+	}
+	return v.unproved(ctx, err)
+}
+
+// unproved is the answer to a request for which there is no passport, though there may be a session.
+func (v *visit) unproved(ctx context.Context, err error) *refusal {
+	switch {
 	case errors.Is(err, errCrowd):
 		return refuse(http.StatusTooManyRequests, "no_session", "too many requests with handles of no session").
 			after(time.Second)

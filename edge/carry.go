@@ -7,6 +7,7 @@ package edge
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"example.com/vidimus/internal/clock"
+	"example.com/vidimus/passport"
 	"example.com/vidimus/passport/header"
 )
 
@@ -80,10 +82,12 @@ const (
 var (
 	errChanging = errors.New("the state changes faster than passports arrive")
 	errRefused  = errors.New("the service refuses the passports of the authority")
+	errUnasked  = errors.New("the service refuses the passport, and there is no other")
 )
 
 // RoundTrip sends a request. If the service answers that the passport is no good, it gets a new one and the same
-// request again, as long as its body is at hand, and a few times at most. Then it returns errChanging or errRefused.
+// request again, as long as its body is at hand, and a few times at most. Then it returns errChanging or errRefused, and
+// errUnasked if the authority does not say whether the session has ended.
 func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) {
 	v := visitOf(r.Context())
 	res, err := v.route.carrier.RoundTrip(r)
@@ -96,11 +100,14 @@ func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) {
 			return res, nil
 		}
 		fresh, failed := c.edge.mint.fetch(r.Context(), v.handle, c.edge.mint.event(), v.from)
-		if failed != nil {
-			return res, nil //nolint:nilerr // the service's own answer is the one to give
+		if errors.Is(failed, passport.ErrNoSession) {
+			return res, nil // the service's own answer is the one to give
 		}
 		_, _ = io.CopyN(io.Discard, res.Body, discardMax)
 		_ = res.Body.Close()
+		if failed != nil {
+			return nil, fmt.Errorf("%w: %w", errUnasked, failed)
+		}
 		body, again := v.again(r)
 		if !again || round >= rounds {
 			return nil, finally

@@ -304,6 +304,8 @@ func (e *Edge) failed(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errChanging):
 		refuse(http.StatusServiceUnavailable, "changing", "the state was just changed, and nothing was done; try again").
 			after(time.Second).answer(w)
+	case errors.Is(err, errUnasked):
+		v.unproved(r.Context(), err).answer(w)
 	case errors.Is(err, errRefused):
 		e.warn("a service refuses the authority's passports: compare its issuer, audience and clock with the authority's",
 			"route", v.route.Path)

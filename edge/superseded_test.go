@@ -93,3 +93,19 @@ func TestAServicesDoubtIsNoSignOut(t *testing.T) {
 		}
 	}
 }
+
+func TestADoubtThatTheAuthorityCannotSettleIsNoSignOut(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"superseded", "expired"} {
+		var s *site
+		s = open(t, func(w http.ResponseWriter, _ *http.Request) {
+			s.setDown(true)
+			w.Header().Set("WWW-Authenticate", `Txn-Token error="`+code+`"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}, nil)
+		got := s.call(t, "GET", "/account/", s.signIn("alice")).want(t, http.StatusServiceUnavailable)
+		if got.header.Get("Retry-After") == "" {
+			t.Errorf("%s: the answer does not say when to try again: %s", code, got.body)
+		}
+	}
+}
