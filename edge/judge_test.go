@@ -227,6 +227,33 @@ func TestAStreamAsksForOnePassportAtATime(t *testing.T) {
 	}
 }
 
+// An upload is a stream before it is answered, and its answer one that goes on where it stood: its handle may have been
+// rotated meanwhile, and the old one be refused by now.
+func TestAStreamGoesOnWithItsNewestHandle(t *testing.T) {
+	t.Parallel()
+	const next = "v1.c3.AAAAAAAAAAAAAAAAAAAAAA.2.BBBBBBBBBBBBBBBBBBBBBB"
+	rotated := grant()
+	rotated.Handle = next
+	old, held := hold(someHandle, rotated, time.Now(), 1), hold(next, grant(), time.Now(), 2)
+	s := newStreams()
+	v := &visit{handle: someHandle, held: old}
+	s.add(v, false)
+	if got := s.all()[v]; got.handle != next {
+		t.Errorf("of a handle that was just rotated, it begins with %q", got.handle)
+	}
+	s.change(v, func(st *stream) { st.goOn(held) })
+	s.add(v, true)
+	if got := s.all()[v]; got.handle != next || got.held != held || !got.events {
+		t.Errorf("with its answer, it goes on with %q and %+v", got.handle, got)
+	}
+	fresh := hold(someHandle, grant(), time.Now(), 3)
+	v.held = fresh // which a service demanded
+	s.add(v, true)
+	if got := s.all()[v]; got.held != fresh || got.handle != next {
+		t.Errorf("after a newer passport, it goes on with %q and %+v", got.handle, got)
+	}
+}
+
 // A view that knows of no change is no reason to let a passport end.
 func TestAPassportIsRenewedBeforeItsEnd(t *testing.T) {
 	t.Parallel()

@@ -59,11 +59,19 @@ func isEvents(h http.Header) bool {
 	return strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "text/event-stream")
 }
 
+// add takes a stream in. One that is open already, as an upload is when its answer comes, goes on from where it stands.
 func (s *streams) add(v *visit, events bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open[v] = &stream{handle: v.handle, held: v.held, events: events}
-	v.streaming = true
+	st := s.open[v]
+	if st == nil {
+		st = &stream{handle: v.handle}
+		s.open[v] = st
+	}
+	st.events, v.streaming = events, true
+	if v.held != nil && (st.held == nil || st.held.order < v.held.order) {
+		st.goOn(v.held)
+	}
 }
 
 func (s *streams) remove(v *visit) {
