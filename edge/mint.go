@@ -152,7 +152,7 @@ func (m *mint) remembered(handle string, from netip.Addr) error {
 	if at, ok := m.failing.known(handle); ok && since(at) < failingFor {
 		return fmt.Errorf("%w: it just failed for this handle", passport.ErrUnavailable)
 	}
-	if m.failures.spent(from, now) {
+	if m.failures.spent(from, now) && m.ready.get(handle) == nil { // one at hand is no guess
 		return errCrowd
 	}
 	return nil

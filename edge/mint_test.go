@@ -300,6 +300,28 @@ func TestAHandleWithoutASessionIsAskedAboutOnceInAWhile(t *testing.T) {
 	})
 }
 
+// Many people share an address, and one of them may be guessing.
+func TestWhoGuessesHandlesShutsNobodyOutWhoIsKnown(t *testing.T) {
+	t.Parallel()
+	m := newMint(&Config{Authority: grants{}, Sessions: 100, InFlight: 100})
+	fetch := func(handle string) error {
+		_, err := m.fetch(t.Context(), handle, m.event(), netip.Addr{})
+		return err
+	}
+	if err := fetch("known"); err != nil {
+		t.Fatal(err)
+	}
+	for m.failures.take(netip.Addr{}, time.Now()) {
+		continue
+	}
+	if err := fetch("known"); err != nil {
+		t.Errorf("whose passport is at hand gets %v", err)
+	}
+	if err := fetch("guessed"); !errors.Is(err, errCrowd) {
+		t.Errorf("one more guess gets %v, want %v", err, errCrowd)
+	}
+}
+
 func TestAnAnswerThatWouldDoHarmIsNone(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*passport.Grant){
