@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -43,10 +44,22 @@ func (v *visit) guardBody(w http.ResponseWriter, r *http.Request) *refusal {
 	}
 	v.body = make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(r.Body, v.body); err != nil {
-		return refuse(http.StatusBadRequest, "body", "the body does not arrive, or ends before it should")
+		return badBody(err)
 	}
 	r.Body = io.NopCloser(bytes.NewReader(v.body))
 	return nil
+}
+
+// badBody is the answer to a request whose body could not be read.
+func badBody(err error) *refusal {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return refuse(http.StatusRequestEntityTooLarge, "body", "the body is larger than %d bytes", tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return refuse(http.StatusRequestTimeout, "body", "the body does not arrive")
+	}
+	return refuse(http.StatusBadRequest, "body", "the body ends before it should")
 }
 
 // patient is a body whose sender may be slow, but not silent: it would take a place among the requests under way for

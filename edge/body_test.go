@@ -100,8 +100,12 @@ func TestABodyThatDoesNotComeHoldsNothingForEver(t *testing.T) {
 				before := e.inFlight.Load()
 				began := time.Now()
 				c := talk(t, l, target+"\r\nContent-Length: 200\r\n\r\n{")
-				if _, err := io.Copy(io.Discard, c); err != nil {
+				answer, err := io.ReadAll(c)
+				if err != nil {
 					t.Error(err)
+				}
+				if status, awaited := " 408 ", strings.Contains(target, "Cookie"); strings.Contains(string(answer), status) != awaited {
+					t.Errorf("the answer is %q", answer)
 				}
 				if took := time.Since(began); took > bodyIdle {
 					t.Errorf("after %v the edge ends the connection, want %v", took, bodyIdle)

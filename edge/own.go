@@ -7,7 +7,6 @@ package edge
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 
@@ -90,13 +89,8 @@ func (e *Edge) describe(s *status) {
 // serveHeartbeat tells a tab whether the state it shows is still so. Being admitted, it was a beat of its session.
 func (e *Edge) serveHeartbeat(w *answer, v *visit) {
 	body, err := io.ReadAll(http.MaxBytesReader(w.ResponseWriter, v.in.Body, presence.MaxHeartbeat))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		refuse(http.StatusRequestEntityTooLarge, "body", "a heartbeat has at most %d bytes", tooLarge.Limit).answer(w)
-		return
-	case err != nil:
-		refuse(http.StatusBadRequest, "body", "the body does not arrive").answer(w)
+	if err != nil {
+		badBody(err).answer(w)
 		return
 	}
 	beat, err := presence.ParseHeartbeat(body)

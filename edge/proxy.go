@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -293,12 +292,8 @@ func (e *Edge) failed(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(context.Cause(r.Context()), errSignedOut):
 		v.signIn().answer(w)
-	case errors.As(err, &tooLarge):
-		refuse(http.StatusRequestEntityTooLarge, "body", "the body is larger than %d bytes", tooLarge.Limit).answer(w)
-	case errors.Is(err, os.ErrDeadlineExceeded) && errors.Is(err, errBody):
-		refuse(http.StatusRequestTimeout, "body", "the body does not arrive").answer(w)
-	case errors.Is(err, errBody):
-		refuse(http.StatusBadRequest, "body", "the body ends before it should").answer(w)
+	case errors.As(err, &tooLarge), errors.Is(err, errBody):
+		badBody(err).answer(w)
 	case r.Context().Err() != nil:
 		refuse(http.StatusServiceUnavailable, "ended", "the request was given up").answer(w)
 	case errors.Is(err, errChanging):
