@@ -37,7 +37,8 @@ type core struct {
 	at         passport.Mark // the log, and through
 	floors     floors
 	gap        bool
-	rewound    int64    // up to where changes were applied that the log has lost; 0 if it has lost none
+	rewound    int64    // up to where the log is known to have reached before it lost commits; 0 if it has grown past that
+	rewinds    uint64   // how often it lost some
 	pending    []answer // none says less than another; all of the log of at, once that is known
 	owed       moment   // since when some head is waited for, if there is one
 	dated      bool
@@ -91,13 +92,16 @@ func (c *core) reset(mark passport.Mark, base int64) {
 	c.pending = slices.DeleteFunc(c.pending, func(a answer) bool { return !a.head.SameLog(c.at) })
 }
 
-// answered takes in that a ping, sent when applied was reached, was answered.
-func (c *core) answered(sent moment, applied passport.Mark, head Head) error {
+// answered takes in that a ping was answered.
+func (c *core) answered(p Ping, head Head) error {
 	if !head.Valid() {
 		return noPlace("head", head)
 	}
-	if head.SameLog(applied) && head.Position < applied.Position {
-		c.rewind(applied)
+	switch {
+	case head.SameLog(p.applied) && head.Position < p.applied.Position:
+		c.rewind(p.applied)
+	case c.rewound > 0 && head.SameLog(c.at) && p.rewinds != c.rewinds:
+		c.rewound = max(c.rewound, head.Position) // it may have been read before commits were lost
 	}
 	deposed := head.Log == c.at.Log && head.Epoch < c.at.Epoch
 	if deposed || c.rewound > 0 && head.SameLog(c.at) && head.Position <= c.rewound {
@@ -113,7 +117,7 @@ func (c *core) answered(sent moment, applied passport.Mark, head Head) error {
 		c.rewound = 0
 		c.generation++
 	}
-	c.await(answer{sent, head})
+	c.await(answer{p.sent, head})
 	c.settle()
 	return nil
 }
@@ -126,6 +130,10 @@ func (c *core) rewind(applied passport.Mark) {
 		return
 	}
 	c.rewound = max(c.rewound, c.at.Position, applied.Position)
+	for _, a := range c.pending {
+		c.rewound = max(c.rewound, a.head.Position)
+	}
+	c.rewinds++
 	c.at.Position, c.gap, c.dated, c.pending = 0, true, false, nil
 }
 

@@ -49,12 +49,14 @@ type face struct {
 	asOf       moment
 	dated      bool // and without a gap
 	generation uint64
+	rewinds    uint64
 }
 
 // Ping is one that was sent; see [View.PingSent].
 type Ping struct {
 	sent    moment
 	applied passport.Mark
+	rewinds uint64
 }
 
 // NewView returns a view that knows nothing yet: its staleness is [passport.Unknown]. cfg may be nil.
@@ -129,18 +131,20 @@ func (v *View) Apply(f Frame) error {
 // returned.
 func (v *View) PingSent() Ping {
 	// The place is read before the clock: what was applied by then stands in a log that is asked later.
-	return Ping{applied: v.Through(), sent: v.now()}
+	f := v.face.Load()
+	return Ping{applied: f.at, rewinds: f.rewinds, sent: v.now()}
 }
 
 // PingAnswered takes in the head that a ping was answered with. Once that is applied, the view is as fresh as the
 // moment the ping was sent. It returns [ErrRewound] when the log ends before what was applied when the ping was sent:
 // the staleness is [passport.Unknown] from then on until the log has grown past that place, and was applied anew up to
-// its end; passports minted up to that place then count as superseded. It returns [ErrGap] when it is another log than
-// the view follows, and an [InvalidError] when it is none; then nothing was taken in.
+// its end; passports minted up to that place, or to an end that pings told of before, then count as superseded. It
+// returns [ErrGap] when it is another log than the view follows, and an [InvalidError] when it is none; then nothing
+// was taken in.
 func (v *View) PingAnswered(p Ping, h Head) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	err := v.mu.answered(p.sent, p.applied, h)
+	err := v.mu.answered(p, h)
 	v.publish()
 	return err
 }
@@ -182,7 +186,7 @@ func (v *View) reached(m passport.Mark) (moved <-chan struct{}, done bool, err e
 // publish shows what the core holds now. The floors were raised before, so whoever sees the new face judges by them.
 func (v *View) publish() {
 	c := &v.mu.core
-	v.face.Store(&face{at: c.at, asOf: c.asOf, dated: c.dated && !c.gap, generation: c.generation})
+	v.face.Store(&face{at: c.at, asOf: c.asOf, dated: c.dated && !c.gap, generation: c.generation, rewinds: c.rewinds})
 	if v.mu.moved != nil {
 		close(v.mu.moved)
 		v.mu.moved = nil

@@ -220,7 +220,6 @@ func TestLogThatLostWhatWasAppliedIsNotVouchedFor(t *testing.T) {
 	v, _ := newTestView(100)
 	must(t, v.Apply(snapshot(0, 10, ended(8, "gone"))))
 	must(t, v.PingAnswered(v.PingSent(), mark(10)))
-	ahead := v.PingSent()
 	behind := func(head int64) {
 		t.Helper()
 		if err := v.PingAnswered(v.PingSent(), mark(head)); !errors.Is(err, ErrRewound) || v.Staleness() != passport.Unknown {
@@ -240,7 +239,7 @@ func TestLogThatLostWhatWasAppliedIsNotVouchedFor(t *testing.T) {
 		t.Errorf("what was acknowledged, and lost, is judged %v", err)
 	}
 	behind(10) // as long as before, and another one
-	must(t, v.PingAnswered(ahead, mark(12)))
+	must(t, v.PingAnswered(v.PingSent(), mark(12)))
 	must(t, v.Apply(frame(7, 12)))
 	if v.Staleness() != 0 {
 		t.Errorf("staleness is %v when the log has grown past what it lost", v.Staleness())
@@ -248,6 +247,37 @@ func TestLogThatLostWhatWasAppliedIsNotVouchedFor(t *testing.T) {
 	for position, want := range map[int64]error{10: passport.ErrSuperseded, 11: nil} {
 		if err := v.Judge(of(position, "s")); !errors.Is(err, want) {
 			t.Errorf("a passport of %d is judged %v, want %v", position, err, want)
+		}
+	}
+}
+
+func TestPassportsOfALostHistoryAreRefusedAsFarAsItIsKnownToHaveReached(t *testing.T) {
+	t.Parallel()
+	for name, waits := range map[string]bool{
+		"a ping of before waits for frames of it": true, "a ping of before is answered from it late": false,
+	} {
+		v, _ := newTestView(100)
+		must(t, v.Apply(snapshot(0, 10)))
+		before := v.PingSent()
+		if waits {
+			must(t, v.PingAnswered(before, mark(14)))
+		}
+		refused := func(p Ping, head int64) {
+			t.Helper()
+			if err := v.PingAnswered(p, mark(head)); !errors.Is(err, ErrRewound) || v.Staleness() != passport.Unknown {
+				t.Errorf("%s: a log that ends at %d: %v, staleness %v", name, head, err, v.Staleness())
+			}
+		}
+		refused(v.PingSent(), 6)
+		if !waits {
+			refused(before, 14)
+		}
+		must(t, v.Apply(frame(0, 12, ended(11, "s")))) // of the new history
+		refused(v.PingSent(), 12)
+		must(t, v.Apply(frame(12, 15)))
+		must(t, v.PingAnswered(v.PingSent(), mark(15)))
+		if err := v.Judge(of(13, "s")); v.Staleness() != 0 || !errors.Is(err, passport.ErrSuperseded) {
+			t.Errorf("%s: a passport of what was lost is judged %v, staleness %v", name, err, v.Staleness())
 		}
 	}
 }
