@@ -42,7 +42,7 @@ func (v *valve) pass(m moment) bool {
 	switch {
 	case m.frozen:
 		return false
-	case m.release:
+	case v.held && m.release:
 		v.held, v.sum = false, 0
 		clear(v.recent)
 		return true

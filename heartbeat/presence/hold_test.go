@@ -60,6 +60,11 @@ func TestValve(t *testing.T) {
 			{moment{now: 2, due: 0, tracked: 7000}, true},
 			{moment{now: 3, due: 10, tracked: 7000}, true},
 		},
+		"a release that came when the hold had ended lets no other mass go": {
+			{moment{now: 1, due: 9000, tracked: 10_000}, false},
+			{moment{now: 2, due: 0, recovered: 9000, tracked: 10_000}, true},
+			{moment{now: 3, due: 9000, tracked: 10_000, release: true}, false},
+		},
 		"a person ends a hold": {
 			{moment{now: 1, due: 9000, tracked: 10_000}, false},
 			{moment{now: 2, due: 9000, tracked: 10_000, release: true}, true},
