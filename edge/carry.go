@@ -86,8 +86,8 @@ var (
 )
 
 // RoundTrip sends a request. If the service answers that the passport is no good, it gets a new one and the same
-// request again, as long as its body is at hand, and a few times at most. Then it returns errChanging or errRefused, and
-// errUnasked if the authority does not say whether the session has ended.
+// request again, as long as its body is at hand, and a few times at most. Then it returns errChanging or errRefused;
+// and errUnasked, if the authority does not say whether the session has ended.
 func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) {
 	v := visitOf(r.Context())
 	res, err := v.route.carrier.RoundTrip(r)

@@ -265,3 +265,21 @@ func (e *Edge) warn(message string, args ...any) {
 		e.config.Logger.Warn(message, args...)
 	}
 }
+
+// sparse takes what net/http says. Anybody can cause it, so the log is not told of each of very many either.
+type sparse struct {
+	slog.Handler
+	limit *rate.Limiter
+}
+
+func (e *Edge) sparse() sparse {
+	return sparse{e.config.Logger.Handler(), rate.NewLimiter(rate.Every(warningsEvery), warningsAtOnce)}
+}
+
+// Handle is for [slog.Handler].
+func (s sparse) Handle(ctx context.Context, r slog.Record) error {
+	if !s.limit.AllowN(clock.Now(), 1) {
+		return nil
+	}
+	return s.Handler.Handle(ctx, r)
+}

@@ -36,7 +36,7 @@ func (e *Edge) newProxy() *httputil.ReverseProxy {
 		ErrorHandler:   e.failed,
 		Transport:      carrier{e},
 		BufferPool:     &buffers{},
-		ErrorLog:       slog.NewLogLogger(e.config.Logger.Handler(), slog.LevelWarn),
+		ErrorLog:       slog.NewLogLogger(e.sparse(), slog.LevelWarn),
 	}
 }
 

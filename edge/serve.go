@@ -115,6 +115,6 @@ func (e *Edge) httpServer() *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    headerMax,
-		ErrorLog:          slog.NewLogLogger(e.config.Logger.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(e.sparse(), slog.LevelWarn),
 	}
 }

@@ -384,7 +384,7 @@ func serveAuth(ctx context.Context, logger *slog.Logger, l net.Listener, h http.
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: headerMax, Protocols: new(http.Protocols),
-		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(noise{logger.Handler(), &seldom{}}, slog.LevelWarn),
 	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
@@ -403,4 +403,18 @@ func serveAuth(ctx context.Context, logger *slog.Logger, l net.Listener, h http.
 		return err
 	}
 	return <-drained
+}
+
+// noise is what net/http says of connections. Anybody can cause it, so the log is told now and then.
+type noise struct {
+	slog.Handler
+	*seldom
+}
+
+// Handle is for [slog.Handler].
+func (n noise) Handle(ctx context.Context, r slog.Record) error {
+	if !n.due() {
+		return nil
+	}
+	return n.Handler.Handle(ctx, r)
 }

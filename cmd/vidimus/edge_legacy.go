@@ -283,14 +283,19 @@ type seldom struct {
 }
 
 func (s *seldom) warn(message string, args ...any) {
+	if s.due() {
+		s.logger.Warn(message, args...)
+	}
+}
+
+// due reports whether it is time to say something, and counts on it to be said.
+func (s *seldom) due() bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	now := clock.Now()
 	due := !now.Before(s.mu.next)
 	if due {
 		s.mu.next = now.Add(legacyEvery)
 	}
-	s.mu.Unlock()
-	if due {
-		s.logger.Warn(message, args...)
-	}
+	return due
 }
