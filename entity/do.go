@@ -21,8 +21,13 @@ import (
 type Options struct {
 	// ID makes the command idempotent: repeated with the same id, even after a crash, it is answered with its first
 	// result, provided it led to events and as long as the last of them is among the last [journal.Window] events of
-	// the entity. It is any id that the caller keeps until it has the answer, best from [journal.NewID].
+	// the entity. It is any id that the caller keeps until it has the answer, best from [journal.NewID]. A command that
+	// says something else than the one that had the id before is refused with journal.ErrIDReused.
 	ID journal.ID
+	// Said is what a repetition of the command says again: it is compared as JSON, so unexported fields do not count.
+	// Give it when the command holds more, such as the time it is decided at; nil is for the type of the command and the
+	// command itself. What is no JSON is not compared, nor are commands of releases that did not remember what was said.
+	Said any
 	// Expect is what the caller's decision was based on, such as new(journal.Exactly(7)), or new(journal.None) for what
 	// must not exist: if the entity is at another version, the command is refused with a journal.ConflictError, which
 	// says at which, and is not tried again. nil is for any version.
@@ -44,9 +49,9 @@ type Also[S any] func(ctx context.Context, before, after S, events []any) (journ
 // when the events are durable. A command that leads to no events writes nothing. Options may be nil.
 //
 // It returns the error of Decide as it is; [ErrContended] when the tries are spent; a journal.ConflictError when the
-// entity is not as [Options.Expect] says; journal.ErrFenced, journal.ErrCondition; journal.ErrUncertain when it is
-// unknown whether the events were written, also after asking again: repeat the command with the same [Options.ID] to
-// find out; and the errors of [Entity.Load].
+// entity is not as [Options.Expect] says; journal.ErrIDReused when another command had [Options.ID];
+// journal.ErrFenced, journal.ErrCondition; journal.ErrUncertain when it is unknown whether the events were written,
+// also after asking again: repeat the command with the same [Options.ID] to find out; and the errors of [Entity.Load].
 func (e *Entity[S]) Do(ctx context.Context, c *cell.Cell, id string, command any, o *Options) (Result[S], error) {
 	return e.DoAlso(ctx, c, id, command, o, nil)
 }
@@ -114,7 +119,7 @@ func (t *try[S]) once(ctx context.Context) (Result[S], error) {
 		return Result[S]{}, err
 	}
 	if len(h.found) > 0 {
-		return Result[S]{Snapshot: h.result, Events: h.found, Duplicate: true}, nil
+		return t.first(&h)
 	}
 	if want := t.options.Expect; want != nil && !want.Holds(h.Version) {
 		t.final = true
@@ -139,6 +144,14 @@ func (t *try[S]) once(ctx context.Context) (Result[S], error) {
 		return Result[S]{}, err
 	}
 	return t.commit(ctx, unit, &p)
+}
+
+// first returns the first result of a command that was found.
+func (t *try[S]) first(h *history[S]) (Result[S], error) {
+	if err := t.same(h); err != nil {
+		return Result[S]{}, err
+	}
+	return Result[S]{Snapshot: h.result, Events: h.found, Duplicate: true}, nil
 }
 
 // load loads the entity. It notes the command if it is among the events that have to be read anyway, or, if it is
@@ -205,6 +218,9 @@ func (t *try[S]) unit(ctx context.Context, before Snapshot[S], p *plan[S]) (u jo
 			return u, fmt.Errorf("%s: %w", own.Stream, err)
 		}
 		data.ID = eventID(t.name, i)
+		if i == 0 && t.options.ID != (journal.ID{}) {
+			data.Meta = noted(t.said())
+		}
 		own.Events = append(own.Events, data)
 	}
 	u.Fences = append(u.Fences[:len(u.Fences):len(u.Fences)], t.options.Fences...)
@@ -247,5 +263,5 @@ func (t *try[S]) recall(ctx context.Context, reused error) (Result[S], error) {
 	if err != nil {
 		return Result[S]{}, err
 	}
-	return Result[S]{Snapshot: h.result, Events: h.found, Duplicate: true}, nil
+	return t.first(&h)
 }

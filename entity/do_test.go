@@ -87,7 +87,7 @@ func TestARepeatedCommandHasItsFirstResult(t *testing.T) {
 	}
 	// The command would lead to something else by now, and its version has passed.
 	o.Expect = new(journal.Exactly(77))
-	again, err := e.Do(ctx, c, "one", Add{5}, o)
+	again, err := e.Do(ctx, c, "one", Add{3}, o)
 	first.Duplicate = true
 	if err != nil || !reflect.DeepEqual(again, first) {
 		t.Errorf("again: %+v, %v; first it was %+v", again, err, first)

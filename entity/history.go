@@ -19,6 +19,7 @@ type history[S any] struct {
 	Snapshot[S]
 	closed journal.Version // of the newest event that carries the state; 0 for none
 	found  []any           // the events of the command
+	said   string          // the digest of what it said; empty if nobody knows
 	result Snapshot[S]     // after them
 }
 
@@ -141,6 +142,9 @@ func (e *Entity[S]) take(h *history[S], ev *journal.Event, of sought, next journ
 	h.Version, h.Position = ev.Version, ev.Position
 	if ev.ID != next {
 		return next, nil
+	}
+	if len(h.found) == 0 {
+		h.said = saidBy(&ev.EventData)
 	}
 	if !carries {
 		h.found = append(h.found, value)

@@ -51,6 +51,8 @@ func (s Seat) Decide(command any) ([]any, error) {
 			return nil, fmt.Errorf("%w by %s", errTaken, s.Guest)
 		}
 		return []any{Held(c)}, nil
+	case Take:
+		return []any{Held(c)}, nil
 	case Free:
 		if s.Guest != c.Guest {
 			return nil, nil
