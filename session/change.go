@@ -28,14 +28,14 @@ func (s *Sessions) Get(ctx context.Context, id string) (Session, error) {
 
 // Change sets and removes attributes of a session. It returns [ErrEnded] when the session has ended by the time the
 // change would be written, however long the request was under way; a journal.ConflictError with the present version
-// when the session is not at the one expected; and [passport.ErrNoSession]. A change that changes nothing writes
-// nothing.
+// when the session is not at the one expected; journal.ErrIDReused when another command had Change.ID; and
+// [passport.ErrNoSession]. A change that changes nothing writes nothing.
 func (s *Sessions) Change(ctx context.Context, id string, c Change) (Session, error) {
 	var err error
 	if c, err = s.validChange(c, s.cfg.Public.Session); err != nil {
 		return Session{}, err
 	}
-	o := &entity.Options{ID: c.ID, Expect: &c.Expect}
+	o := &entity.Options{ID: c.ID, Said: c.says(), Expect: &c.Expect}
 	return s.do(ctx, id, changeNow{c}, o, func(after *life) error {
 		return s.fits("Change.Set", full(), after.State)
 	})
@@ -103,11 +103,11 @@ func (s *Sessions) do(
 // that was stolen before does not gain by it: for [RotationGrace] it stands for the session as it was before, for
 // requests that are under way, and it is never answered with the next one. Errors are those of [Sessions.Change].
 func (s *Sessions) StepUp(ctx context.Context, id string, u StepUp) (Started, error) {
-	now := moment()
+	now, said := moment(), u.says()
 	if u.AuthTime.IsZero() {
 		u.AuthTime = now
 	}
-	u.AuthTime = u.AuthTime.UTC().Truncate(time.Second)
+	u.AuthTime = second(u.AuthTime)
 	for _, err := range []error{
 		validMethods("StepUp.", u.ACR, u.AMR), validScopes("StepUp.Scopes", u.Scopes), text("StepUp.By", u.By, maxBy, false),
 	} {
@@ -121,7 +121,7 @@ func (s *Sessions) StepUp(ctx context.Context, id string, u StepUp) (Started, er
 	if u.Expect < journal.Exists {
 		return Started{}, &journal.InvalidError{Field: "StepUp.Expect", Problem: "is no version: give journal.Any for any"}
 	}
-	o := &entity.Options{ID: u.ID, Expect: &u.Expect}
+	o := &entity.Options{ID: u.ID, Said: said, Expect: &u.Expect}
 	of, err := s.do(ctx, id, stepNow{u, now}, o, func(after *life) error {
 		if err := validMethods("StepUp.", after.ACR, after.AMR); err != nil {
 			return err
@@ -240,7 +240,7 @@ func (s *Sessions) ChangeSubject(ctx context.Context, tenant, subject string, c 
 		return Subject{}, err
 	}
 	key := passport.SubjectKey(tenant, subject)
-	o := &entity.Options{ID: c.ID, Expect: &c.Expect}
+	o := &entity.Options{ID: c.ID, Said: c.says(), Expect: &c.Expect}
 	res, err := s.persons.DoAlso(ctx, s.cell, key, changeNow{c}, o,
 		func(ctx context.Context, _, after person, _ []any) (journal.Unit, error) {
 			if err := s.fits("Change.Set", after.State, full()); err != nil || c.Via == "" {

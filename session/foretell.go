@@ -16,12 +16,16 @@ import (
 // Foretell returns the error that [Sessions.Start] would return now, and writes nothing. If a start with that ID has
 // begun a session, it returns that session as it is now, also when it has ended; else the zero Session.
 func (s *Sessions) Foretell(ctx context.Context, st Start) (Session, error) {
+	said := st.says()
 	if err := s.validStart(&st); err != nil {
 		return Session{}, err
 	}
 	if st.ID != (journal.ID{}) {
 		l, err := s.look(ctx, newSID(&st))
 		if err == nil {
+			if _, err := s.begun(ctx, l.sid, said); err != nil {
+				return Session{}, err
+			}
 			return l.session(), nil
 		}
 		if !errors.Is(err, passport.ErrNoSession) {

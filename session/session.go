@@ -132,7 +132,8 @@ type Subject struct {
 
 // Start asks for a session. Whoever calls has already made sure who the subject is.
 type Start struct {
-	// ID makes the command idempotent: the same again is answered with the same session. Zero for none.
+	// ID makes the command idempotent: the same again is answered with the same session, and another start with it is
+	// refused with journal.ErrIDReused. Device, Proved and what was proved may differ. Zero for none.
 	ID              journal.ID
 	Tenant, Subject string
 	Device          Device

@@ -34,16 +34,18 @@ const (
 
 // Start begins a session. When the subject has as many as it may, it returns [ErrTooMany], or ends the oldest ones with
 // Config.Evict: of starts at the same time, on any nodes, no more succeed than there are places. A start with an ID
-// that is repeated is answered with the session as it was begun, even if it has ended since.
+// that is repeated is answered with the session as it was begun, even if it has ended since; an ID that another start
+// of the subject had is journal.ErrIDReused.
 func (s *Sessions) Start(ctx context.Context, st Start) (Started, error) {
+	said := st.says()
 	if err := s.validStart(&st); err != nil {
 		return Started{}, err
 	}
 	sid := newSID(&st)
 	for try := 1; ; try++ {
-		res, err := s.startOnce(ctx, sid, &st)
+		res, err := s.startOnce(ctx, sid, &st, said)
 		if errors.Is(err, errUsed) && st.ID != (journal.ID{}) {
-			res.Snapshot, err = s.begun(ctx, sid)
+			res.Snapshot, err = s.begun(ctx, sid, said)
 		}
 		if err == nil {
 			l := look{sid: sid, sessions: s}
@@ -96,7 +98,7 @@ func (s *Sessions) validStart(st *Start) (err error) {
 	if st.AuthTime.After(now.Add(time.Minute)) || st.AuthTime.Before(time.Unix(0, 0)) {
 		return &journal.InvalidError{Field: f + "AuthTime", Problem: "is not in the past"}
 	}
-	st.AuthTime = st.AuthTime.UTC().Truncate(time.Second)
+	st.AuthTime = second(st.AuthTime)
 	if st.Idle == 0 {
 		st.Idle = s.cfg.Idle
 	}
@@ -128,11 +130,16 @@ func idText(id [16]byte) string {
 }
 
 // begun returns a session as it was begun. Its id follows from that of the command and from whose it is, so a session
-// that is there was begun by the same command, also when that is too long ago for the command to be found.
-func (s *Sessions) begun(ctx context.Context, sid string) (v entity.Snapshot[life], err error) {
+// that is there was begun by the same command, also when that is too long ago for the command to be found; or by one
+// that said something else, which is journal.ErrIDReused. Version 0 is for no session.
+func (s *Sessions) begun(ctx context.Context, sid string, said any) (v entity.Snapshot[life], err error) {
 	for e, err := range s.log.ReadStream(ctx, s.lives.Stream(sid), &journal.StreamOptions{Limit: 1}) {
 		if err != nil {
 			return v, err
+		}
+		if !entity.MaySay(&e.EventData, said) {
+			return v, fmt.Errorf("%w: Start.ID began session %s, and the start said something else; give each sign-in an ID "+
+				"of its own, and repeat a start only as it was", journal.ErrIDReused, sid)
 		}
 		first, err := s.lives.Types().Decode(&e)
 		if err != nil {
@@ -148,7 +155,7 @@ func (s *Sessions) withHandle(of Session) Started {
 }
 
 // startOnce looks at everything around the new session, and begins it if nothing of that has changed.
-func (s *Sessions) startOnce(ctx context.Context, sid string, st *Start) (entity.Result[life], error) {
+func (s *Sessions) startOnce(ctx context.Context, sid string, st *Start, said any) (entity.Result[life], error) {
 	key := passport.SubjectKey(st.Tenant, st.Subject)
 	p, b, err := s.ground(ctx, key, st)
 	if err != nil {
@@ -180,7 +187,7 @@ func (s *Sessions) startOnce(ctx context.Context, sid string, st *Start) (entity
 			journal.RecordWrite{Kind: liveKind, Key: key + "/" + sid, Expect: journal.None, Value: value})
 		return u, err
 	}
-	return s.lives.DoAlso(ctx, s.cell, sid, begin{e}, &entity.Options{ID: st.ID, Tries: 1}, also)
+	return s.lives.DoAlso(ctx, s.cell, sid, begin{e}, &entity.Options{ID: st.ID, Said: said, Tries: 1}, also)
 }
 
 // ground returns what a new session stands on: its subject, and the revocations around it. It returns [ErrEnded] if one

@@ -98,6 +98,24 @@ func TestSessionsBehindTheNetworkAreAsThoseAtHand(t *testing.T) {
 	}
 }
 
+func TestARepeatedCommandIsToldFromAnotherOneBehindTheNetwork(t *testing.T) {
+	t.Parallel()
+	o := start(t, nil, "", "")
+	far, ctx := o.dial(t, "session:acme").Sessions(), t.Context()
+	change := session.Change{ID: journal.NewID(), Expect: journal.None, Set: limit("5")}
+	first, err := far.ChangeSubject(ctx, "acme", "u-42", change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := far.ChangeSubject(ctx, "acme", "u-42", change); err != nil || !reflect.DeepEqual(again, first) {
+		t.Errorf("repeated: got %+v, %v\nwant %+v", again, err, first)
+	}
+	change.Set = limit("6")
+	if other, err := far.ChangeSubject(ctx, "acme", "u-42", change); !errors.Is(err, journal.ErrIDReused) {
+		t.Errorf("another one with its ID: got %+v, %v, want ErrIDReused", other, err)
+	}
+}
+
 func TestWhatIsForetoldBehindTheNetworkIsAsAtHand(t *testing.T) {
 	t.Parallel()
 	o := start(t, nil, "", "")
