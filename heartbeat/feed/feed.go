@@ -66,7 +66,8 @@ type Feed struct {
 		sync.Mutex
 		tail        *heartbeat.Tail    // nil until Run has begun, and while the journal has lost what was read of it
 		at          journal.Checkpoint // where the tail ends, with the id of the event there
-		lost        passport.Mark      // where the last tail ended that is not of the journal's history
+		told        passport.Mark      // the furthest end of the journal that pings were told
+		lost        passport.Mark      // how far the last history went, as far as is known, that the journal has lost
 		stopped     bool
 		news        chan struct{} // closed when the tail moves, or the feed stops
 		restart     func()        // makes Run begin anew
@@ -185,6 +186,9 @@ func orCause(ctx context.Context, err error) error {
 
 // begin says where to follow from: where the tail ends, or a bounded way back from the journal's end.
 func (f *Feed) begin(ctx context.Context, renewed func()) (journal.Checkpoint, error) {
+	f.mu.Lock()
+	told := f.mu.told // before the end is read, which is no earlier then
+	f.mu.Unlock()
 	head, err := f.cfg.Log.Head(ctx)
 	if err != nil {
 		return journal.Checkpoint{}, err
@@ -193,6 +197,10 @@ func (f *Feed) begin(ctx context.Context, renewed func()) (journal.Checkpoint, e
 	defer f.mu.Unlock()
 	f.mu.restart = renewed
 	start := markOf(head)
+	if start.SameLog(told) && start.Position < told.Position {
+		f.drop()
+		f.lose(told)
+	}
 	if f.mu.tail != nil && !f.mu.tail.Through().SameLog(start) {
 		f.mu.tail = nil
 	}
@@ -282,7 +290,15 @@ func (f *Feed) forget() {
 // drop is forget while the lock is held.
 func (f *Feed) drop() {
 	if f.mu.tail != nil {
-		f.mu.lost, f.mu.tail = f.mu.tail.Through(), nil
+		f.lose(f.mu.tail.Through())
+		f.mu.tail = nil
+	}
+}
+
+// lose notes how far a history went that the journal has lost. The lock is held.
+func (f *Feed) lose(m passport.Mark) {
+	if !f.mu.lost.Reaches(m) {
+		f.mu.lost = m
 	}
 }
 

@@ -131,3 +131,42 @@ func TestJournalThatLostCommitsIsFollowedOnceItIsRenewed(t *testing.T) {
 		}
 	})
 }
+
+func TestFeedThatHadNotReadAllThatWasLostBeginsBehindItAllTheSame(t *testing.T) {
+	for _, looked := range []bool{true, false} {
+		t.Run(fmt.Sprint("it looks again before the journal has grown: ", looked), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				first, replica := memory(t), memory(t)
+				at := place(t, first, 20)
+				store := &fallible{Store: first.Store(), replica: replica.Store(), name: at.Log}
+				grow(t, first, 20)
+				grow(t, replica, 22)
+				f := open(t, feed.Config{Log: journal.New(store), Gap: time.Minute})
+				time.Sleep(time.Second) // it has read all, and does not read again for a while
+				grow(t, first, 25)
+				ends := func(want int64) {
+					t.Helper()
+					head, err := f.Ping(t.Context())
+					if want == 0 && !errors.Is(err, heartbeat.ErrRewound) || want != 0 && (err != nil || head.Position != want) {
+						t.Errorf("the log ends at %v, %v, want %d", head, err, want)
+					}
+				}
+				ends(25)
+				store.fallen.Store(true)
+				if looked {
+					ends(0)
+				}
+				time.Sleep(time.Minute)
+				grow(t, replica, 25)
+				ends(0)
+				time.Sleep(time.Minute)
+				grow(t, replica, 26)
+				time.Sleep(time.Minute)
+				ends(26)
+				if frame := frames(t, f, at)(); !frame.Snapshot || frame.After != 26 {
+					t.Errorf("who stood in what was lost is given %+v, want a snapshot from 26 on", frame)
+				}
+			})
+		})
+	}
+}

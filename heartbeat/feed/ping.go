@@ -10,6 +10,7 @@ import (
 
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/passport"
 )
 
 // lookTimeout bounds one look at the end of the journal, which others wait for.
@@ -64,31 +65,41 @@ func (f *Feed) take(ctx context.Context, l *look) {
 	defer func() { <-f.reading }()
 	f.mu.Lock()
 	f.mu.next = nil // who comes from now on may have seen what this look does not
-	tail, at := f.mu.tail, f.mu.at
+	tail, at, told := f.mu.tail, f.mu.at, f.mu.told
 	f.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
 	defer cancel()
 	l.head, l.err = f.cfg.Log.Head(ctx)
 	if l.err == nil {
-		l.err = f.holds(tail, at, l.head)
+		l.err = f.holds(tail, at, told, l.head)
 	}
 	close(l.done)
 }
 
 // holds makes sure that the journal, as its end was read, holds what was read of it before: that the tail ended at a
-// checkpoint. What lies behind that checkpoint is for [Feed.joins] to look at.
-func (f *Feed) holds(tail *heartbeat.Tail, at, head journal.Checkpoint) error {
+// checkpoint, and pings were told of an end. What lies behind that checkpoint is for [Feed.joins] to look at.
+func (f *Feed) holds(tail *heartbeat.Tail, at journal.Checkpoint, told passport.Mark, head journal.Checkpoint) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	end := markOf(head)
 	other := at.ID != head.ID && at.ID != (journal.ID{}) && head.ID != (journal.ID{})
-	before := head.Position < at.Position || head.Position == at.Position && other
-	if tail != nil && markOf(at).SameLog(end) && before && f.mu.tail == tail {
+	before := tail != nil && markOf(at).SameLog(end) &&
+		(head.Position < at.Position || head.Position == at.Position && other)
+	short := told.SameLog(end) && end.Position < told.Position
+	if (before || short) && f.mu.tail == tail { // which has not begun anew meanwhile
 		f.drop()
-		f.mu.restart()
+		if short {
+			f.lose(told)
+		}
+		if f.mu.restart != nil {
+			f.mu.restart()
+		}
 	}
 	if f.mu.tail == nil && end.SameLog(f.mu.lost) && end.Position <= f.mu.lost.Position {
 		return rewound(f.mu.lost, end)
+	}
+	if !f.mu.told.Reaches(end) {
+		f.mu.told = end
 	}
 	return nil
 }
