@@ -303,7 +303,8 @@ func (p *proxied) protects(t *testing.T) {
 	ada := p.signIn(t)
 	cookie := edge.CookieName + "=" + ada.Handle
 	t.Run("a session passes, with a passport that the service verifies", func(t *testing.T) {
-		status, got, _ := p.get(t, "/account/x?y=1", "a=1; "+cookie, "Txn-Token: evil", "Vidimus-Effect: evil")
+		status, got, _ := p.get(t, "/account/x?y=1", "a=1; "+cookie, "Txn-Token: evil", "Vidimus-Effect: evil",
+			"Vidimus-Staleness: evil")
 		if status != 200 || got.Subject != "ada" || got.Path != "/account/x" {
 			t.Fatalf("got %d %+v", status, got)
 		}
