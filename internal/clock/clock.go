@@ -14,9 +14,9 @@ func Now() time.Time { return time.Now() }
 // Since returns the time passed since t, on the monotonic clock where t carries one.
 func Since(t time.Time) time.Duration { return time.Since(t) }
 
-// Elapsed returns the time from one reading of [Now] to a later one, and never too little: the longer of what the
-// monotonic clock says, which stands still while the machine sleeps, and of what the wall clock says, which may be set
-// back.
+// Elapsed returns the time from one reading of [Now] to a later one: the longer of what the monotonic clock says, which
+// stands still while the machine sleeps, and of what the wall clock says, which may be set back. It is too little only
+// if both happened between the two readings, and never by more than the wall clock was set back.
 func Elapsed(from, to time.Time) time.Duration {
 	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
 }
