@@ -41,9 +41,9 @@
 //
 // A refusal is problem+json (RFC 9457) with a code: 400 for what is malformed or has two meanings, 401 without a
 // session (or 303 to SignInURL for a person who opens a page), 403 for a scope or another origin, 404 and 405 where
-// no route is, 409, 412, 422 and 428 for writes, 413 and 414 for size, 421 for another host, 429 for too many
-// attempts, 502 and 504 for the service, 503 when nobody knows who is signed in, when state
-// changes too fast, or when too much is under way.
+// no route is, 408, 413 and 414 for bodies that do not arrive and for size, 409, 412, 422 and 428 for writes, 421 for
+// another host, 429 for too many attempts, 502 and 504 for the service, 503 when nobody knows who is signed in, when
+// state changes too fast or a service takes no passport, or when too much is under way.
 //
 // # Behind another proxy
 //
