@@ -18,8 +18,9 @@ import (
 
 // How Serve follows the journal.
 const (
-	look  = time.Minute // the longest time between two looks at the records
-	pause = time.Second // before following again after a failure
+	look  = time.Minute     // between two looks at the records, at most a pulse more
+	pulse = 2 * time.Second // between two looks at the clock, which may have jumped, or gone on while the machine slept
+	pause = time.Second     // before following again after a failure
 )
 
 // Name returns "keyring".
@@ -54,12 +55,12 @@ func (r *Ring) follow(ctx context.Context, told *outage.Outage) error {
 		return err
 	}
 	looked := time.Time{} // nothing that was committed before head is seen below
-	o := journal.FollowOptions{From: head, Filter: journal.Filter{{Category: Category}}, Pulse: look}
+	o := journal.FollowOptions{From: head, Filter: journal.Filter{{Category: Category}}, Pulse: pulse}
 	for frame, err := range r.log.Follow(ctx, o) {
 		if err != nil {
 			return err
 		}
-		if len(frame.Events) == 0 && !looked.IsZero() && clock.Since(looked) < look/2 {
+		if len(frame.Events) == 0 && !looked.IsZero() && clock.Age(looked) < look {
 			continue
 		}
 		if err := r.edit(ctx, nil); err != nil {
