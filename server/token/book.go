@@ -188,7 +188,7 @@ func (b *Book) find(ctx context.Context, id string) (entry, bool, error) {
 			return entry{}, false, l.err
 		}
 		// What was read after this call began is good however long it took.
-		if b.unchanged(l) && (mine || clock.Since(l.began) < Bound) {
+		if b.unchanged(l) && (mine || clock.Age(l.began) < Bound) {
 			e, known := l.page[id]
 			return e, known, nil
 		}
@@ -199,7 +199,7 @@ func (b *Book) find(ctx context.Context, id string) (entry, bool, error) {
 func (b *Book) begin() (l *load, mine bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.mu.load == nil || b.mu.load.finished() && (b.mu.load.err != nil || clock.Since(b.mu.load.began) >= Bound) {
+	if b.mu.load == nil || b.mu.load.finished() && (b.mu.load.err != nil || clock.Age(b.mu.load.began) >= Bound) {
 		b.mu.load = &load{done: make(chan struct{}), began: clock.Now()}
 		return b.mu.load, true
 	}

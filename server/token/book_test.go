@@ -96,6 +96,26 @@ func TestRevocationIsObeyedEverywhereWithinTheBound(t *testing.T) {
 	})
 }
 
+func TestRevocationIsObeyedAfterTheMachineSlept(t *testing.T) {
+	t.Parallel()
+	log := mem.Open()
+	here, there := token.NewBook(log), token.NewBook(log)
+	text, made := create(t, here, "admin")
+	if _, err := there.Verify(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	if err := here.Revoke(t.Context(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+	there.Sleep(time.Hour)
+	if err := there.Still(t.Context(), made); !errors.Is(err, token.ErrUnauthenticated) {
+		t.Errorf("a call under way, after the node slept: %v, want unauthenticated", err)
+	}
+	if _, err := there.Verify(t.Context(), text); !errors.Is(err, token.ErrUnauthenticated) {
+		t.Errorf("another call, after the node slept: %v, want unauthenticated", err)
+	}
+}
+
 func TestTokensExpire(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
