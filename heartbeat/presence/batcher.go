@@ -159,13 +159,13 @@ func (b *Batcher) Run(ctx context.Context) error {
 			try = clock.Now().Add(chance.Jitter(backoff))
 			if told.Failed("") {
 				b.cfg.Logger.Warn("presence: beats could not be sent and are kept", "sessions", b.Stats().Waiting,
-					"attempts", told.Failures(), "err", err)
+					"attempts", told.Failures(), "error", err)
 			}
 		}
 	}
 	b.gather()
 	if err := b.flush(context.WithoutCancel(ctx)); err != nil {
-		b.cfg.Logger.Warn("presence: the last beats were not sent", "sessions", b.Stats().Waiting, "err", err)
+		b.cfg.Logger.Warn("presence: the last beats were not sent", "sessions", b.Stats().Waiting, "error", err)
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func TestBatcherTellsOfAnOutageOnceAMinute(t *testing.T) {
 		const failed = "beats could not be sent and are kept"
 		expect("at the beginning", 5*time.Second)
 		w.set(errors.New("down"))
-		expect("down", 55*time.Second, failed+`" sessions=1 attempts=1 err=down`)
+		expect("down", 55*time.Second, failed+`" sessions=1 attempts=1 error=down`)
 		expect("down for longer", 35*time.Second, failed)
 		w.set(nil)
 		expect("up again", 40*time.Second, "beats are sent again")

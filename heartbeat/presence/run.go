@@ -185,7 +185,7 @@ func (o *Owner) settle(ctx context.Context) {
 		}
 		o.counts.failures.Add(1)
 		o.cfg.Logger.Warn("presence: sessions could not be expired and will be tried again",
-			"sessions", len(c.batch), "err", err)
+			"sessions", len(c.batch), "error", err)
 		size = max(size/2, 1)
 		_ = clock.Sleep(ctx, chance.Jitter(backoff)) // the loop looks at ctx
 		backoff = min(2*backoff, lastBackoff)
@@ -276,6 +276,6 @@ func (o *Owner) saveOnce(ctx context.Context, timeout time.Duration) {
 	defer cancel()
 	var w io.WriterTo = o
 	if err := o.cfg.Save(limited, w); err != nil && ctx.Err() == nil {
-		o.cfg.Logger.Warn("presence: how long sessions have been silent was not saved", "err", err)
+		o.cfg.Logger.Warn("presence: how long sessions have been silent was not saved", "error", err)
 	}
 }
