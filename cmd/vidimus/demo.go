@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"io"
 	"os"
 	"strconv"
@@ -56,8 +57,12 @@ Examples:
 // Run plays the script and shows the results.
 func (c *demoLostUpdatesCmd) Run(ctx context.Context, a *app) error {
 	for flag, file := range map[string]string{"--svg": c.SVG, "--png": c.PNG} {
-		if err := writable(file); err != nil {
+		made, err := writable(file)
+		if err != nil {
 			return usage(flag, "%v; name a file that can be written", err)
+		}
+		if made {
+			defer removeEmpty(file)
 		}
 	}
 	dir, err := os.MkdirTemp("", "vidimus-demo-")
@@ -89,16 +94,26 @@ func (c *demoLostUpdatesCmd) Run(ctx context.Context, a *app) error {
 }
 
 // writable finds out before the long work whether a file can be written in the end. It makes one that is not there.
-func writable(file string) error {
+func writable(file string) (made bool, err error) {
 	if file == "" {
-		return nil
+		return false, nil
 	}
 	const everybody = 0o666 // as far as the umask lets them
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, everybody)
-	if err != nil {
-		return err
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, everybody)
+	if made = err == nil; errors.Is(err, fs.ErrExist) {
+		f, err = os.OpenFile(file, os.O_WRONLY, 0)
 	}
-	return f.Close()
+	if err != nil {
+		return false, err
+	}
+	return made, f.Close()
+}
+
+// removeEmpty takes a file away that was made, and came to nothing.
+func removeEmpty(file string) {
+	if info, err := os.Stat(file); err == nil && info.Size() == 0 {
+		_ = os.Remove(file) // it does no harm
+	}
 }
 
 // progress tells a person at a terminal how far it is.
