@@ -148,3 +148,34 @@ func TestWhetherNobodyAsksOrNobodyKnowsIsSaid(t *testing.T) {
 		}
 	}
 }
+
+// older is an older system that knows the cookie "old", and whose importer cannot say whose it is.
+type older struct{}
+
+func (older) Knows(name string) bool          { return name == "old" }
+func (older) Delete(name string) *http.Cookie { return &http.Cookie{Name: name, MaxAge: -1} }
+func (older) Import(context.Context, *http.Request) (string, bool, error) {
+	return "", false, passport.ErrUnavailable
+}
+
+func TestAnOlderCookieThatNobodyKnowsIsNotPassedOn(t *testing.T) {
+	t.Parallel()
+	e, err := Open(Config{
+		Authority: fails{passport.ErrUnavailable}, Legacy: older{}, Routes: []Route{
+			{Path: "/", Public: true, Upstream: "http://service.example"}, {Path: "/account/", Upstream: "http://service.example"},
+		}, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			return says(r.Header.Get(header.StalenessField) + " " + r.Header.Get("Cookie")).RoundTrip(r)
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"/": "unknown theme=dark", "/account/": ""} {
+		r, w := httptest.NewRequest("GET", path, nil), httptest.NewRecorder()
+		r.Header.Set("Cookie", "old=1; theme=dark")
+		e.ServeHTTP(w, r)
+		if want != "" && w.Body.String() != want || want == "" && w.Code != 503 || w.Header()["Set-Cookie"] != nil {
+			t.Errorf("%s is answered %d with %q, and sets %q", path, w.Code, w.Body, w.Header()["Set-Cookie"])
+		}
+	}
+}
