@@ -41,9 +41,11 @@ var errLags = errors.New("feed lags")
 
 // Client follows one of several authorities. Goroutines may share it.
 type Client struct {
-	cfg  Config
-	view *View
-	mu   struct {
+	cfg    Config
+	view   *View
+	outage outage.Outage // of what follow subscribes to; follow's alone
+	absent bool          // as far as the log was told; follow's alone
+	mu     struct {
 		sync.Mutex
 		status Status
 		source int                     // the one in use
@@ -94,7 +96,7 @@ func Open(cfg Config) (*Client, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Client{cfg: cfg, view: cfg.View}, nil
+	return &Client{cfg: cfg, view: cfg.View, absent: true}, nil
 }
 
 // View returns what the client keeps up to date.
@@ -133,18 +135,19 @@ func (c *Client) Sync(ctx context.Context) (passport.Mark, error) {
 func (c *Client) follow(ctx context.Context) {
 	first := min(50*time.Millisecond, c.cfg.Retry)
 	wait := first
-	var told outage.Outage
 	for ctx.Err() == nil {
-		began := c.Status().Frames
+		frames, began := c.Status().Frames, clock.Now()
 		err := c.subscribe(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if c.Status().Frames > began {
+		if c.Status().Frames > frames {
 			wait = first
-			told.Over()
+			if clock.Since(began) > c.cfg.Patience { // else it is left as others were, as when no ping is answered
+				c.outage.Over()
+			}
 		}
-		c.lost(err, &told)
+		c.lost(err)
 		_ = clock.Sleep(ctx, chance.Jitter(wait)) // ends early with ctx
 		wait = min(2*wait, c.cfg.Retry)
 	}
@@ -179,7 +182,8 @@ func (c *Client) enter(leave context.CancelCauseFunc) Source {
 // apply takes a frame in and counts it.
 func (c *Client) apply(f Frame) error {
 	err := c.view.Apply(f)
-	if source, first := c.count(&f, err); first {
+	if source, first := c.count(&f, err); first && c.absent {
+		c.absent = false
 		c.cfg.Logger.Info("feed is followed", "source", source, "through", c.view.Through().String())
 	}
 	return err
@@ -211,21 +215,25 @@ func (c *Client) count(f *Frame, err error) (source int, first bool) {
 
 // lost notes that a subscription ended, and turns to the next source. The log is told at once of the first failure,
 // and when an authority begins or ceases to refuse; then now and then.
-func (c *Client) lost(err error, told *outage.Outage) {
-	next := c.turn(err)
+func (c *Client) lost(err error) {
+	next, kind := c.turn(err), "lost"
 	var answer *answerError
-	if errors.As(err, &answer) &&
-		(answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden) {
-		if told.Failed("refused") {
-			c.cfg.Logger.Error("the authority refuses the feed", "status", answer.status, "error", answer.reason,
-				"remedy", "give an API token that has the right feed (vidimus edge: --token or $VIDIMUS_TOKEN)",
-				"attempts", told.Failures())
-		}
+	refused := errors.As(err, &answer) &&
+		(answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden)
+	if refused {
+		kind = "refused"
+	}
+	if !c.outage.Failed(kind) {
 		return
 	}
-	if told.Failed("lost") {
-		c.cfg.Logger.Warn("feed was lost", "error", err, "next", next, "attempts", told.Failures())
+	c.absent = true
+	if refused {
+		c.cfg.Logger.Error("the authority refuses the feed", "status", answer.status, "error", answer.reason,
+			"remedy", "give an API token that has the right feed (vidimus edge: --token or $VIDIMUS_TOKEN)",
+			"attempts", c.outage.Failures())
+		return
 	}
+	c.cfg.Logger.Warn("feed was lost", "error", err, "next", next, "attempts", c.outage.Failures())
 }
 
 // turn returns the source to use after a subscription ended.

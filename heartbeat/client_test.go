@@ -5,6 +5,7 @@
 package heartbeat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -29,6 +30,7 @@ type authority struct {
 
 	mute    bool          // sends nothing
 	refuses error         // subscriptions and pings
+	deaf    error         // to pings alone
 	lose    int           // so many frames with changes
 	lag     int64         // how far the head is ahead of the tail
 	slow    time.Duration // how long a ping takes
@@ -91,7 +93,7 @@ func (a *authority) Subscribe(ctx context.Context, from passport.Mark) iter.Seq2
 
 func (a *authority) Ping(ctx context.Context) (Head, error) {
 	a.mu.Lock()
-	head, refuses, slow := a.tail.Through(), a.refuses, a.slow
+	head, refuses, slow := a.tail.Through(), cmp.Or(a.refuses, a.deaf), a.slow
 	head.Position += a.lag
 	a.mu.Unlock()
 	pause := time.NewTimer(slow)

@@ -69,6 +69,42 @@ func TestAnOutageIsToldOnceAMinute(t *testing.T) {
 	})
 }
 
+func TestFeedsThatAreLostAgainAtOnceAreToldOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := newAuthority(mark(0)), newAuthority(mark(0))
+		var log bytes.Buffer
+		c, err := Open(Config{Sources: []Source{first, second}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		must(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- c.Run(ctx) }()
+		expect := func(when string, d time.Duration, lost, followed int) {
+			t.Helper()
+			pass(c, d)
+			text := log.String()
+			log.Reset()
+			if l, f := strings.Count(text, "feed was lost"), strings.Count(text, "feed is followed"); l != lost || f != followed {
+				t.Errorf("%s: lost is told %d times and followed %d, want %d and %d", when, l, f, lost, followed)
+			}
+		}
+		expect("at the beginning", 10*time.Second, 0, 1)
+		for _, a := range []*authority{first, second} { // as when their database is away
+			a.set(func() { a.deaf = errors.New("the journal does not answer") })
+		}
+		expect("deaf", 50*time.Second, 1, 1)
+		expect("deaf for longer", time.Minute, 1, 1)
+		for _, a := range []*authority{first, second} {
+			a.set(func() { a.deaf = nil })
+		}
+		expect("well", 20*time.Second, 0, 0)
+		first.set(func() { first.deaf = errors.New("down") })
+		second.set(func() { second.refuses = errors.New("down") })
+		expect("away again", 5*time.Second, 1, 1)
+		cancel()
+		must(t, <-ended)
+	})
+}
+
 func TestARefusalIsSaidInTheAuthoritysWords(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
