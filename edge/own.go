@@ -45,8 +45,8 @@ type status struct {
 	ReplayByte *int   `json:"replay_bytes,omitempty"`
 }
 
-// serveStatus answers 200 while the edge takes requests, even if it is degraded (no view, or one that lost touch:
-// then the authority is asked more often), and 503 once it is to end (see [Config.Notice]).
+// serveStatus answers 200 while the edge takes requests, even if it is degraded (its view lost touch, so that the
+// authority is asked more often), and 503 once it is to end (see [Config.Notice]).
 func (e *Edge) serveStatus(w *answer, v *visit) {
 	s, code := status{Status: "ok"}, http.StatusOK
 	view := e.config.View
