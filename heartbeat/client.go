@@ -136,16 +136,13 @@ func (c *Client) follow(ctx context.Context) {
 	first := min(50*time.Millisecond, c.cfg.Retry)
 	wait := first
 	for ctx.Err() == nil {
-		frames, began := c.Status().Frames, clock.Now()
+		began := c.Status().Frames
 		err := c.subscribe(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if c.Status().Frames > frames {
+		if c.Status().Frames > began {
 			wait = first
-			if clock.Since(began) > c.cfg.Patience { // else it is left as others were, as when no ping is answered
-				c.outage.Over()
-			}
 		}
 		c.lost(err)
 		_ = clock.Sleep(ctx, chance.Jitter(wait)) // ends early with ctx
@@ -182,6 +179,9 @@ func (c *Client) enter(leave context.CancelCauseFunc) Source {
 // apply takes a frame in and counts it.
 func (c *Client) apply(f Frame) error {
 	err := c.view.Apply(f)
+	if err == nil {
+		c.outage.Works()
+	}
 	if source, first := c.count(&f, err); first && c.absent {
 		c.absent = false
 		c.cfg.Logger.Info("feed is followed", "source", source, "through", c.view.Through().String())

@@ -83,7 +83,8 @@ func TestFeedsThatAreLostAgainAtOnceAreToldOnceAMinute(t *testing.T) {
 			pass(c, d)
 			text := log.String()
 			log.Reset()
-			if l, f := strings.Count(text, "feed was lost"), strings.Count(text, "feed is followed"); l != lost || f != followed {
+			l, f := strings.Count(text, "feed was lost"), strings.Count(text, "feed is followed")
+			if l != lost || f != followed {
 				t.Errorf("%s: lost is told %d times and followed %d, want %d and %d", when, l, f, lost, followed)
 			}
 		}

@@ -62,6 +62,7 @@ type Feed struct {
 	cfg Config
 	// reading holds one token: one look at the end of the journal at a time.
 	reading chan struct{}
+	outage  outage.Outage // of the journal, as Run finds it
 	mu      struct {
 		sync.Mutex
 		tail        *heartbeat.Tail    // nil until Run has begun, and while the journal has lost what was read of it
@@ -112,7 +113,6 @@ func Open(cfg Config) (*Feed, error) {
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.stop()
 	const first, longest = 50 * time.Millisecond, 5 * time.Second
-	var told outage.Outage
 	for wait := first; ; wait = min(2*wait, longest) {
 		moved, err := f.turn(ctx)
 		switch {
@@ -126,11 +126,8 @@ func (f *Feed) Run(ctx context.Context) error {
 		case moved:
 			wait = first
 		}
-		if moved {
-			told.Over()
-		}
-		if told.Failed(kindOf(err)) {
-			f.cfg.Logger.Warn("journal is not followed", "error", err, "attempts", told.Failures())
+		if f.outage.Failed(kindOf(err)) {
+			f.cfg.Logger.Warn("journal is not followed", "error", err, "attempts", f.outage.Failures())
 		}
 		_ = clock.Sleep(ctx, chance.Jitter(wait)) // ends early with ctx
 	}
@@ -167,6 +164,7 @@ func (f *Feed) turn(ctx context.Context) (moved bool, err error) {
 			return moved, orCause(ctx, err)
 		}
 		moved = true
+		f.outage.Works()
 		if frame.CaughtUp { // what comes within the gap comes in one frame
 			if err := clock.Sleep(ctx, f.cfg.Gap/2); err != nil {
 				return moved, orCause(ctx, err)

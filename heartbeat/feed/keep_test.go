@@ -240,6 +240,13 @@ func TestAJournalThatIsAwayIsToldOnceAMinute(t *testing.T) {
 		expect("there again", 20*time.Second, 0)
 		store.off.Store(true)
 		expect("away again", 5*time.Second, 1)
+		for range 40 {
+			store.off.Store(false)
+			time.Sleep(time.Second)
+			store.off.Store(true)
+			time.Sleep(time.Second)
+		}
+		expect("now there, now away", 0, 1)
 	})
 }
 

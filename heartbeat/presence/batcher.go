@@ -151,7 +151,7 @@ func (b *Batcher) Run(ctx context.Context) error {
 		switch {
 		case err == nil:
 			backoff = 0
-			if told.Over() {
+			if told.Works() {
 				b.cfg.Logger.Info("presence: beats are sent again")
 			}
 		case ctx.Err() == nil:

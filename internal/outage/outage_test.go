@@ -20,10 +20,10 @@ func Example() {
 			fmt.Println("told of the first failure alone")
 		}
 	}
-	fmt.Println(o.Failures(), o.Over(), o.Over())
+	fmt.Println(o.Failures(), "failures")
 	// Output:
 	// told of the first failure alone
-	// 3 true false
+	// 3 failures
 }
 
 func TestAnOutageIsToldAtOnceThenOnceAMinute(t *testing.T) {
@@ -44,9 +44,36 @@ func TestAnOutageIsToldAtOnceThenOnceAMinute(t *testing.T) {
 		expect("refused", true)
 		expect("refused", false)
 		expect("down", true)
-		if !o.Over() || o.Failures() != 0 {
-			t.Errorf("over, and %d failures are left", o.Failures())
+	})
+}
+
+func TestAnOutageIsOverOnceItWorksSteadily(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var o outage.Outage
+		expect := func(when string, got, want bool) {
+			t.Helper()
+			if got != want {
+				t.Errorf("%s: %v, want %v; %d failures", when, got, want, o.Failures())
+			}
 		}
-		expect("down", true)
+		expect("well, is it over", o.Works(), false)
+		expect("the first failure, is it told", o.Failed(""), true)
+		for range 5 {
+			expect("works for a moment, is it over", o.Works(), false)
+			time.Sleep(outage.Steady - time.Nanosecond)
+			expect("works for a little longer, is it over", o.Works(), false)
+			expect("the next failure, is it told", o.Failed(""), false)
+		}
+		o.Works()
+		time.Sleep(outage.Steady)
+		expect("works steadily, is it over", o.Works(), true)
+		expect("asked again, is it over", o.Works(), false)
+		expect("another outage, is it told", o.Failed(""), true)
+		o.Works()
+		time.Sleep(outage.Steady)
+		expect("another one after steady work that nobody looked at, is it told", o.Failed(""), true)
+		if o.Failures() != 1 {
+			t.Errorf("%d failures, want 1", o.Failures())
+		}
 	})
 }

@@ -67,7 +67,7 @@ func (r *Ring) follow(ctx context.Context, told *outage.Outage) error {
 			return err
 		}
 		looked = clock.Now()
-		told.Over()
+		told.Works()
 	}
 	return nil
 }
