@@ -44,9 +44,11 @@
 // A key that was revoked is refused at every position: whoever stole it signs any. A view that missed the change, by
 // more changes than the authority remembers, refuses the key once the verifier has fetched the key set again.
 //
-// Two things are not covered. Between the check and what is done because of it, time passes; where that matters, make
+// Three things are not covered. Between the check and what is done because of it, time passes; where that matters, make
 // the effect a write that expects a version. And a machine that is suspended, whose wall clock does not learn of it
 // either, breaks A4: a virtual machine that is resumed from a snapshot must set its clock before it serves. So does one
 // whose wall clock is set back and which is suspended before another ping was answered, half a second as a rule: what
-// the clock was set back hides as much of its sleep.
+// the clock was set back hides as much of its sleep. And a log that lost commits and goes on in the same epoch breaks A1:
+// authorities and views notice most of it ([ErrRewound]) and then doubt all they know, but not all of it. Renew the
+// journal whenever a backup was restored or a replica took over that was behind.
 package heartbeat
