@@ -162,7 +162,8 @@ func TestAnOlderCookieThatNobodyKnowsIsNotPassedOn(t *testing.T) {
 	t.Parallel()
 	e, err := Open(Config{
 		Authority: fails{passport.ErrUnavailable}, Legacy: older{}, Routes: []Route{
-			{Path: "/", Public: true, Upstream: "http://service.example"}, {Path: "/account/", Upstream: "http://service.example"},
+			{Path: "/", Public: true, Upstream: "http://service.example"},
+			{Path: "/account/", Upstream: "http://service.example"},
 		}, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			return says(r.Header.Get(header.StalenessField) + " " + r.Header.Get("Cookie")).RoundTrip(r)
 		}),

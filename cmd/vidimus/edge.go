@@ -41,7 +41,7 @@ type edgeCmd struct {
 	Upstream  string        `placeholder:"URL" help:"The service behind the edge: http, https or h2c. Not needed with --auth alone."`
 	Open      []string      `sep:"none" placeholder:"PATH" help:"A path that needs no session, as /assets/; may be repeated."`
 	SignIn    []string      `name:"sign-in" sep:"none" placeholder:"PATH" help:"A path where people sign in or out (with all below it, if it ends in /); only here the cookie is set."`
-	Limit     string        `name:"sign-in-limit" default:"10/1m" placeholder:"N/DURATION" help:"How many attempts one address has on --sign-in paths, all but GET and HEAD: N at once, N per DURATION (10/1m)."`
+	Limit     string        `name:"sign-in-limit" default:"10/1m" placeholder:"N/DURATION" help:"Attempts of one address on --sign-in paths, all but GET and HEAD: N at once, N per DURATION (10/1m)."`
 	SignInURL string        `name:"sign-in-url" placeholder:"URL" help:"Where browsers without a session are sent."`
 	MaxStale  time.Duration `name:"max-stale" default:"2s" placeholder:"DURATION" help:"How stale a decision may be before the authority is asked (2s)."`
 	WhenStale string        `name:"when-stale" enum:"refuse,read-only" default:"refuse" help:"When the authority does not answer: refuse, or read-only, where safe requests go on with the last passport."`
