@@ -48,7 +48,7 @@
 // the effect a write that expects a version. And a machine that is suspended, whose wall clock does not learn of it
 // either, breaks A4: a virtual machine that is resumed from a snapshot must set its clock before it serves. So does one
 // whose wall clock is set back and which is suspended before another ping was answered, half a second as a rule: what
-// the clock was set back hides as much of its sleep. And a log that lost commits and goes on in the same epoch breaks A1:
-// authorities and views notice most of it ([ErrRewound]) and then doubt all they know, but not all of it. Renew the
+// the clock was set back hides as much of its sleep. And a log that lost commits and goes on in the same epoch breaks
+// A1: authorities and views notice most of it ([ErrRewound]) and then doubt all they know, but not all of it. Renew the
 // journal whenever a backup was restored or a replica took over that was behind.
 package heartbeat
