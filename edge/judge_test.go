@@ -5,9 +5,12 @@
 package edge
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -362,6 +365,35 @@ func TestAnEdgeThatIsToEndGoesOnForTheTimeOfItsNotice(t *testing.T) {
 		}
 		if err := <-done; err != nil || time.Since(began) > notice+time.Second {
 			t.Errorf("after %v it ends: %v", time.Since(began), err)
+		}
+	})
+}
+
+func TestAnEdgeWhoseListenerFailsGivesNoNotice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e, err := Open(Config{Authority: grants{}, Notice: time.Hour, Transport: says("hello"), Routes: []Route{
+			{Path: "/", Public: true, Upstream: "http://service.example"},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := newPipes()
+		began, done := time.Now(), make(chan error, 1)
+		go func() { done <- e.Serve(t.Context(), l) }()
+		idle := talk(t, l, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		res, err := http.ReadResponse(bufio.NewReader(idle), nil)
+		if err != nil || res.StatusCode != 200 {
+			t.Fatal(res, err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		synctest.Wait()
+		l.close()
+		if err := <-done; !errors.Is(err, net.ErrClosed) || errors.Is(err, ErrCut) || time.Since(began) > time.Second {
+			t.Errorf("after %v it ends: %v", time.Since(began), err)
+		}
+		if _, err := idle.Read(make([]byte, 1)); err == nil {
+			t.Error("a connection outlives the edge")
 		}
 	})
 }

@@ -28,6 +28,8 @@ const (
 var (
 	// errRunning is returned by a second Run.
 	errRunning = errors.New("edge: it runs already, or has ended")
+	// errUnheard ends an edge whom nobody can reach any more, so that there is nobody to give notice to.
+	errUnheard = errors.New("the listener has failed")
 	// ErrCut says that requests were cut off when the edge ended, because they took longer than [Config.Drain].
 	ErrCut = errors.New("edge: requests were cut off")
 )
@@ -51,7 +53,9 @@ func (e *Edge) Run(ctx context.Context) error {
 	defer stop()
 	<-ctx.Done()
 	e.draining.Store(true)
-	_ = clock.Sleep(judging, e.config.Notice)
+	if !errors.Is(context.Cause(ctx), errUnheard) {
+		_ = clock.Sleep(judging, e.config.Notice)
+	}
 	return e.drain(judging)
 }
 
@@ -76,14 +80,14 @@ func (e *Edge) drain(ctx context.Context) error {
 func (e *Edge) Serve(ctx context.Context, l net.Listener) error {
 	hs := e.httpServer()
 	ended, drained := make(chan error, 1), make(chan error, 1)
-	run, stop := context.WithCancel(ctx)
-	defer stop()
+	run, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	go func() { ended <- hs.Serve(l) }()
 	go func() { drained <- e.Run(run) }()
 	select {
 	case err := <-ended:
-		stop()
-		return errors.Join(fmt.Errorf("serve %s: %w", l.Addr(), err), <-drained)
+		stop(errUnheard)
+		return errors.Join(fmt.Errorf("serve %s: %w", l.Addr(), err), <-drained, hs.Close())
 	case err := <-drained:
 		if ctx.Err() == nil {
 			return errors.Join(err, hs.Close())
