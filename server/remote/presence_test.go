@@ -53,9 +53,10 @@ func TestAPersonEndsAHoldFromAnyNode(t *testing.T) {
 			}
 		}
 	}
-	until("held", func(s presence.Stats) bool { return s.Held && s.Due == 4 && s.Tracked == 4 })
+	// Where a tick comes between the starts, up to two are let go before there are too many.
+	until("held", func(s presence.Stats) bool { return s.Held && s.Due+int(s.Expired) == 4 })
 	if released, err := far.Release(t.Context()); err != nil || !released {
-		t.Fatalf("with 4 held: %v, %v, want them released", released, err)
+		t.Fatalf("while they are held: %v, %v, want them released", released, err)
 	}
 	until("released", func(s presence.Stats) bool { return !s.Held && s.Expired == 4 && s.Tracked == 0 })
 }
