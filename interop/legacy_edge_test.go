@@ -153,7 +153,7 @@ func TestUsersOfTheRealPackagesAreMigrated(t *testing.T) {
 // shadow looks at a cookie without touching it.
 func (m *migrating) shadow(t *testing.T, c *npmCase) {
 	t.Helper()
-	e, gate := m.open(t, c, legacy.GateConfig{Mode: legacy.Shadow, Patience: time.Minute})
+	e, gate := m.open(t, c, legacy.GateConfig{Stage: legacy.Shadow, Patience: time.Minute})
 	compare := func(want legacy.Disagreement) {
 		t.Helper()
 		code, text, set := get(e, "/", c.Header)
@@ -180,7 +180,7 @@ func (m *migrating) shadow(t *testing.T, c *npmCase) {
 // importAndLeave signs in by a cookie, signs out, and finds the cookie worthless.
 func (m *migrating) importAndLeave(t *testing.T, c *npmCase) {
 	t.Helper()
-	e, gate := m.open(t, c, legacy.GateConfig{Mode: legacy.Import})
+	e, gate := m.open(t, c, legacy.GateConfig{Stage: legacy.Import})
 	code, text, set := get(e, "/account", c.Header)
 	if code != http.StatusOK || text != adaWithLimit {
 		t.Fatalf("imported: %d %q, want %q", code, text, adaWithLimit)
@@ -218,7 +218,7 @@ func (m *migrating) importAndLeave(t *testing.T, c *npmCase) {
 	if stats.Imported != 1 || stats.Failed != 0 || len(stats.Refused) != 1 {
 		t.Errorf("counted %+v", stats)
 	}
-	last, _ := m.open(t, c, legacy.GateConfig{Mode: legacy.Refuse})
+	last, _ := m.open(t, c, legacy.GateConfig{Stage: legacy.Refuse})
 	if code, text, _ := get(last, "/", c.Header); code != http.StatusOK || text != "nobody" {
 		t.Errorf("refused: %d %q; want that the service sees nothing of it", code, text)
 	}

@@ -98,7 +98,7 @@ func importing(t *testing.T, sessions *session.Sessions) *legacy.Gate {
 	}})
 	must(t, err)
 	gate, err := legacy.NewGate(legacy.GateConfig{
-		Reader: reader, Journal: sessionlegacy.New(sessions, nil), Mode: legacy.Import,
+		Reader: reader, Journal: sessionlegacy.New(sessions, nil), Stage: legacy.Import,
 	})
 	must(t, err)
 	return gate

@@ -59,7 +59,7 @@ func (c *edgeCmd) openLegacy(ctx context.Context, a *app, log *remote.Log) (*leg
 	}
 	gate, err := legacy.NewGate(legacy.GateConfig{
 		Reader: reader, Journal: &legacyJournal{sessionlegacy.New(log.Sessions(), log), &seldom{logger: logger}},
-		Mode: f.stage, Before: f.before, Sample: f.sample, Patience: f.patience, Logger: logger,
+		Stage: f.stage, Before: f.before, Sample: f.sample, Patience: f.patience, Logger: logger,
 	})
 	if err != nil {
 		return nil, bad(err)
@@ -192,12 +192,12 @@ func sum(counts map[string]uint64) (n uint64) {
 
 // legacyLine says in one line how the migration goes.
 func legacyLine(s *legacy.Stats) string {
-	parts := []string{fmt.Sprintf("%s: %s imported", s.Mode, figure(s.Imported))}
+	parts := []string{fmt.Sprintf("%s: %s imported", s.Stage, figure(s.Imported))}
 	refused := "refused"
 	if d := s.Shadow; d != nil {
 		refused = "would be refused"
 		parts = []string{
-			fmt.Sprintf("%s: %s compared", s.Mode, figure(d.Compared)),
+			fmt.Sprintf("%s: %s compared", s.Stage, figure(d.Compared)),
 			figure(d.Agree) + " agree",
 			fmt.Sprintf("%s differ%s, %s stale and %s contrary", figure(d.Differ), counts(d.Attributes),
 				figure(d.Stale), figure(d.Contrary)),

@@ -29,7 +29,7 @@ import (
 // legacyFile is what the file of --legacy says.
 type legacyFile struct {
 	dir      string // that the keys' files are relative to
-	stage    legacy.Mode
+	stage    legacy.Stage
 	before   time.Time
 	cookies  []legacyCookie
 	sample   int
@@ -111,7 +111,7 @@ func attributeClaims(to *map[string]claim) setting {
 
 // check looks at what must be there, and at what goes with what. The rest is checked by what the file configures.
 func (f *legacyFile) check() error {
-	stages := []legacy.Mode{legacy.Shadow, legacy.Import, legacy.CutOver, legacy.Refuse}
+	stages := []legacy.Stage{legacy.Shadow, legacy.Import, legacy.CutOver, legacy.Refuse}
 	switch {
 	case f.stage == "":
 		return errors.New(`stage is missing; begin with "shadow"`)
@@ -134,7 +134,7 @@ func (f *legacyFile) check() error {
 	return nil
 }
 
-func (c *legacyCookie) check(stage legacy.Mode) error {
+func (c *legacyCookie) check(stage legacy.Stage) error {
 	formats := []legacy.Format{legacy.AuthJS, legacy.NextAuth, legacy.Iron, legacy.JoseDir, legacy.JoseKW}
 	switch {
 	case c.Name == "":

@@ -270,7 +270,7 @@ func TestClaimsBecomeAnIdentity(t *testing.T) {
 func TestTheOperatorIsToldHowTheMigrationGoes(t *testing.T) {
 	t.Parallel()
 	shadow := legacy.Stats{
-		Mode: legacy.Shadow, Failed: 2, Refused: map[string]uint64{"malformed": 1, "expired": 1200},
+		Stage: legacy.Shadow, Failed: 2, Refused: map[string]uint64{"malformed": 1, "expired": 1200},
 		Shadow: &legacy.Disagreement{
 			Compared: 48211, Unknown: 20, Agree: 46970, Differ: 1221, Stale: 1208, Contrary: 13,
 			Attributes: map[string]uint64{"limit": 1221, "permit": 4},
@@ -284,7 +284,7 @@ func TestTheOperatorIsToldHowTheMigrationGoes(t *testing.T) {
 	if got := handled(&shadow); got != 48211+1201+2 {
 		t.Errorf("counts %d cookies", got)
 	}
-	imported := legacy.Stats{Mode: legacy.Import, Imported: 3}
+	imported := legacy.Stats{Stage: legacy.Import, Imported: 3}
 	if got, want := legacyLine(&imported), "import: 3 imported; 0 refused; 0 without an answer"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -297,7 +297,7 @@ func TestTheReportIsWrittenWhenThereIsNews(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		gate, err := legacy.NewGate(legacy.GateConfig{Reader: reader, Mode: legacy.Refuse})
+		gate, err := legacy.NewGate(legacy.GateConfig{Reader: reader, Stage: legacy.Refuse})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,7 +69,7 @@ func ExampleGate() {
 		fmt.Println(err)
 		return
 	}
-	gate, err := legacy.NewGate(legacy.GateConfig{Reader: reader, Journal: sessions{}, Mode: legacy.Import})
+	gate, err := legacy.NewGate(legacy.GateConfig{Reader: reader, Journal: sessions{}, Stage: legacy.Import})
 	if err != nil {
 		fmt.Println(err)
 		return

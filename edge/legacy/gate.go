@@ -17,19 +17,19 @@ import (
 	"time"
 )
 
-// Mode is a stage of the migration.
-type Mode string
+// Stage is how far the migration is.
+type Stage string
 
 // The stages, in their order.
 const (
 	// Shadow leaves the cookie what it was, and only compares its state with the journal's.
-	Shadow Mode = "shadow"
+	Shadow Stage = "shadow"
 	// Import starts a session of the journal for a cookie on first sight.
-	Import Mode = "import"
+	Import Stage = "import"
 	// CutOver imports only cookies made before a moment.
-	CutOver Mode = "cut-over"
+	CutOver Stage = "cut-over"
 	// Refuse refuses them all, without a look at what they hold.
-	Refuse Mode = "refuse"
+	Refuse Stage = "refuse"
 )
 
 // Limits of a [Gate].
@@ -83,7 +83,7 @@ type SignIn struct {
 type GateConfig struct {
 	Reader  *Reader
 	Journal Journal // not needed to refuse
-	Mode    Mode
+	Stage   Stage
 	// Before is the moment of [CutOver].
 	Before time.Time
 	// Sample compares one cookie of so many in [Shadow]; 0 for every one.
@@ -106,19 +106,19 @@ func NewGate(cfg GateConfig) (*Gate, error) {
 	switch {
 	case cfg.Reader == nil:
 		return nil, invalid("Reader", "is missing: make one with NewReader")
-	case cfg.Mode != Shadow && cfg.Mode != Import && cfg.Mode != CutOver && cfg.Mode != Refuse:
-		return nil, invalid("Mode", "%q is unknown: use one of %q", cfg.Mode, []Mode{Shadow, Import, CutOver, Refuse})
-	case cfg.Journal == nil && cfg.Mode != Refuse:
-		return nil, invalid("Journal", "is missing: %s needs one", cfg.Mode)
-	case cfg.Before.IsZero() != (cfg.Mode != CutOver):
-		return nil, invalid("Before", "belongs to %s, and to no other mode", CutOver)
+	case cfg.Stage != Shadow && cfg.Stage != Import && cfg.Stage != CutOver && cfg.Stage != Refuse:
+		return nil, invalid("Stage", "%q is unknown: use one of %q", cfg.Stage, []Stage{Shadow, Import, CutOver, Refuse})
+	case cfg.Journal == nil && cfg.Stage != Refuse:
+		return nil, invalid("Journal", "is missing: %s needs one", cfg.Stage)
+	case cfg.Before.IsZero() != (cfg.Stage != CutOver):
+		return nil, invalid("Before", "belongs to %s, and to no other stage", CutOver)
 	case cfg.Sample < 0 || cfg.Patience < 0:
 		return nil, invalid("Sample or Patience", "is below 0: give 0 for the default")
 	}
 	cfg.Sample, cfg.Patience = max(cfg.Sample, 1), cmp.Or(cfg.Patience, DefaultPatience)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	g := &Gate{cfg: cfg}
-	g.counter.start(cfg.Mode)
+	g.counter.start(cfg.Stage)
 	return g, nil
 }
 
@@ -127,7 +127,7 @@ func NewGate(cfg GateConfig) (*Gate, error) {
 // and no error: a bad cookie signs nobody in, and a comparison changes nothing. Errors are the journal's: nobody
 // knows whether the cookie is spent.
 func (g *Gate) Import(ctx context.Context, req *http.Request) (handle string, ok bool, err error) {
-	if g.cfg.Mode == Shadow {
+	if g.cfg.Stage == Shadow {
 		g.shadow(ctx, req)
 		return "", false, nil
 	}
@@ -148,7 +148,7 @@ func (g *Gate) Import(ctx context.Context, req *http.Request) (handle string, ok
 }
 
 func (g *Gate) start(ctx context.Context, req *http.Request) (string, error) {
-	if g.cfg.Mode == Refuse {
+	if g.cfg.Stage == Refuse {
 		if g.cfg.Reader.brought(req) {
 			return "", &refusal{why: closed}
 		}
@@ -158,7 +158,7 @@ func (g *Gate) start(ctx context.Context, req *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if g.cfg.Mode == CutOver && (f.Issued.IsZero() || !f.Issued.Before(g.cfg.Before)) {
+	if g.cfg.Stage == CutOver && (f.Issued.IsZero() || !f.Issued.Before(g.cfg.Before)) {
 		return "", &refusal{cookie: f.Cookie, why: late}
 	}
 	handle, err := g.cfg.Journal.Start(ctx, signIn(&f, req))
@@ -233,7 +233,7 @@ func (g *Gate) Knows(name string) bool { return g.cfg.Reader.owner(name) != nil 
 // them.
 func (g *Gate) Delete(name string) *http.Cookie {
 	c := g.cfg.Reader.owner(name)
-	if c == nil || g.cfg.Mode == Shadow {
+	if c == nil || g.cfg.Stage == Shadow {
 		return nil
 	}
 	return c.deletion(name)

@@ -106,7 +106,7 @@ func mustGate(t testing.TB, cfg GateConfig) *Gate {
 func TestACookieIsImportedOnce(t *testing.T) {
 	t.Parallel()
 	s := newShelf()
-	g := mustGate(t, GateConfig{Journal: s, Mode: Import})
+	g := mustGate(t, GateConfig{Journal: s, Stage: Import})
 	req := request("session", jose(claims()))
 	req.Header.Set("User-Agent", strings.Repeat("a", 1000))
 	var wg sync.WaitGroup
@@ -140,7 +140,7 @@ func TestBadCookiesSignNobodyIn(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	g := mustGate(t, GateConfig{Journal: newShelf(), Mode: Import, Logger: logger})
+	g := mustGate(t, GateConfig{Journal: newShelf(), Stage: Import, Logger: logger})
 	token := jose(claims("exp", 1))
 	for _, req := range []*http.Request{request("session", token), request("other", "x"), request()} {
 		if handle, ok, err := g.Import(t.Context(), req); handle != "" || ok || err != nil {
@@ -160,7 +160,7 @@ func TestAJournalThatIsDownIsNoRefusal(t *testing.T) {
 	t.Parallel()
 	s, down := newShelf(), errors.New("down")
 	s.err = down
-	g := mustGate(t, GateConfig{Journal: s, Mode: Import})
+	g := mustGate(t, GateConfig{Journal: s, Stage: Import})
 	if _, ok, err := g.Import(t.Context(), request("session", jose(claims()))); ok || !errors.Is(err, down) {
 		t.Errorf("got %v, %v; want the journal's error", ok, err)
 	}
@@ -173,7 +173,7 @@ func TestStateThatDoesNotFitSignsNobodyIn(t *testing.T) {
 	t.Parallel()
 	s := newShelf()
 	s.err = fmt.Errorf("limit: is no number: %w", ErrUnfit)
-	g := mustGate(t, GateConfig{Journal: s, Mode: Import})
+	g := mustGate(t, GateConfig{Journal: s, Stage: Import})
 	if _, ok, err := g.Import(t.Context(), request("session", jose(claims()))); ok || err != nil {
 		t.Errorf("got %v, %v; want nobody", ok, err)
 	}
@@ -197,7 +197,7 @@ func TestTheCutOverTakesOlderCookiesAlone(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			g := mustGate(t, GateConfig{Journal: newShelf(), Mode: CutOver, Before: moment})
+			g := mustGate(t, GateConfig{Journal: newShelf(), Stage: CutOver, Before: moment})
 			if _, ok, err := g.Import(t.Context(), request("session", c.value)); ok != c.ok || err != nil {
 				t.Errorf("got %v, %v; want %v", ok, err, c.ok)
 			}
@@ -210,7 +210,7 @@ func TestTheCutOverTakesOlderCookiesAlone(t *testing.T) {
 
 func TestRefusedCookiesAreNotLookedAt(t *testing.T) {
 	t.Parallel()
-	g := mustGate(t, GateConfig{Mode: Refuse})
+	g := mustGate(t, GateConfig{Stage: Refuse})
 	for range 2 {
 		if _, ok, err := g.Import(t.Context(), request("session", jose(claims()))); ok || err != nil {
 			t.Errorf("got %v, %v; want nobody", ok, err)
@@ -228,18 +228,18 @@ func TestServicesSeeLegacyCookiesInShadowAlone(t *testing.T) {
 	t.Parallel()
 	c := joseCookie()
 	c.Name, c.Path, c.Domain = "__Secure-session", "/app", "shop.test"
-	for _, mode := range []Mode{Shadow, Import, CutOver, Refuse} {
-		cfg := GateConfig{Reader: mustReader(t, c), Journal: newShelf(), Mode: mode}
-		if mode == CutOver {
+	for _, stage := range []Stage{Shadow, Import, CutOver, Refuse} {
+		cfg := GateConfig{Reader: mustReader(t, c), Journal: newShelf(), Stage: stage}
+		if stage == CutOver {
 			cfg.Before = clock.Now()
 		}
 		g := mustGate(t, cfg)
 		for _, name := range []string{c.Name, c.Name + ".0", c.Name + ".7"} {
 			if !g.Knows(name) {
-				t.Errorf("%s does not know %s", mode, name)
+				t.Errorf("%s does not know %s", stage, name)
 			}
 			got := g.Delete(name)
-			if mode == Shadow {
+			if stage == Shadow {
 				if got != nil {
 					t.Errorf("shadow deletes %s", name)
 				}
@@ -247,12 +247,12 @@ func TestServicesSeeLegacyCookiesInShadowAlone(t *testing.T) {
 			}
 			const want = "; Path=/app; Domain=shop.test; Max-Age=0; HttpOnly; Secure; SameSite=Lax"
 			if got == nil || got.String() != name+"="+want {
-				t.Errorf("%s deletes %s by %v", mode, name, got)
+				t.Errorf("%s deletes %s by %v", stage, name, got)
 			}
 		}
 		for _, name := range []string{"other", c.Name + ".8", c.Name + ".00", c.Name + "x", "session"} {
 			if g.Knows(name) || g.Delete(name) != nil {
-				t.Errorf("%s takes %s for its own", mode, name)
+				t.Errorf("%s takes %s for its own", stage, name)
 			}
 		}
 	}
@@ -271,7 +271,7 @@ func TestShadowMeasuresHowFarCookiesAreOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := newShelf()
-		g := mustGate(t, GateConfig{Reader: reader, Journal: s, Mode: Shadow})
+		g := mustGate(t, GateConfig{Reader: reader, Journal: s, Stage: Shadow})
 		now := clock.Now()
 		s.subjects["/ada"] = Known{
 			Found: true, Changed: now.Add(-10 * time.Minute),
@@ -293,7 +293,7 @@ func TestShadowMeasuresHowFarCookiesAreOff(t *testing.T) {
 		look("ada", `"no object"`, time.Minute)
 		got := g.Stats()
 		d := got.Shadow
-		if d == nil || got.Refused[unmapped] != 1 || got.Mode != Shadow || !got.Since.Equal(now) {
+		if d == nil || got.Refused[unmapped] != 1 || got.Stage != Shadow || !got.Since.Equal(now) {
 			t.Fatalf("counted %+v", got)
 		}
 		want := Disagreement{
@@ -326,8 +326,8 @@ func TestShadowCountsAsRefusedWhatImportRefuses(t *testing.T) {
 		}
 		return nil
 	}
-	shadow := mustGate(t, GateConfig{Reader: reader, Journal: s, Mode: Shadow})
-	imports := mustGate(t, GateConfig{Reader: reader, Journal: s, Mode: Import})
+	shadow := mustGate(t, GateConfig{Reader: reader, Journal: s, Stage: Shadow})
+	imports := mustGate(t, GateConfig{Reader: reader, Journal: s, Stage: Import})
 	visit := func(g *Gate, sub, state string) {
 		t.Helper()
 		token := jose(claims("sub", sub, "state", json.RawMessage(state), "jti", sub+state))
@@ -364,7 +364,7 @@ func TestShadowHoldsNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
 		s.hang = true
-		g := mustGate(t, GateConfig{Journal: s, Mode: Shadow})
+		g := mustGate(t, GateConfig{Journal: s, Stage: Shadow})
 		began := clock.Now()
 		if _, ok, err := g.Import(t.Context(), request("session", jose(claims()))); ok || err != nil {
 			t.Errorf("got %v, %v; want the request to go on", ok, err)
@@ -380,7 +380,7 @@ func TestShadowHoldsNobodyUp(t *testing.T) {
 
 func TestShadowTakesSamples(t *testing.T) {
 	t.Parallel()
-	g := mustGate(t, GateConfig{Journal: newShelf(), Mode: Shadow, Sample: 10})
+	g := mustGate(t, GateConfig{Journal: newShelf(), Stage: Shadow, Sample: 10})
 	for range 100 {
 		if _, _, err := g.Import(t.Context(), request("session", jose(claims()))); err != nil {
 			t.Fatal(err)
@@ -439,13 +439,13 @@ func TestGatesAreChecked(t *testing.T) {
 		cfg  GateConfig
 		want string
 	}{
-		{"no reader", GateConfig{Journal: s, Mode: Import}, "legacy: Reader is missing"},
-		{"no mode", GateConfig{Reader: r, Journal: s}, `Mode "" is unknown: use one of ["shadow"`},
-		{"no journal", GateConfig{Reader: r, Mode: Import}, "Journal is missing"},
-		{"a cut-over without a moment", GateConfig{Reader: r, Journal: s, Mode: CutOver}, "Before belongs to"},
-		{"a moment without a cut-over", GateConfig{Reader: r, Journal: s, Mode: Import, Before: now}, "Before belongs to"},
-		{"a negative sample", GateConfig{Reader: r, Journal: s, Mode: Shadow, Sample: -1}, "Sample or Patience is below 0"},
-		{"negative patience", GateConfig{Reader: r, Journal: s, Mode: Shadow, Patience: -1}, "Patience"},
+		{"no reader", GateConfig{Journal: s, Stage: Import}, "legacy: Reader is missing"},
+		{"no stage", GateConfig{Reader: r, Journal: s}, `Stage "" is unknown: use one of ["shadow"`},
+		{"no journal", GateConfig{Reader: r, Stage: Import}, "Journal is missing"},
+		{"a cut-over without a moment", GateConfig{Reader: r, Journal: s, Stage: CutOver}, "Before belongs to"},
+		{"a moment without a cut-over", GateConfig{Reader: r, Journal: s, Stage: Import, Before: now}, "Before belongs to"},
+		{"a negative sample", GateConfig{Reader: r, Journal: s, Stage: Shadow, Sample: -1}, "Sample or Patience is below 0"},
+		{"negative patience", GateConfig{Reader: r, Journal: s, Stage: Shadow, Patience: -1}, "Patience"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -19,7 +19,7 @@ const maxAttributes = 64
 
 // Stats is what a [Gate] counted since it was made.
 type Stats struct {
-	Mode  Mode      `json:"mode"`
+	Stage Stage     `json:"stage"`
 	Since time.Time `json:"since"`
 	// Imported counts requests that were let in by a cookie, repeated ones too: a browser sends its cookie until it has
 	// the handle, and a client that drops the handle sends it always.
@@ -68,11 +68,11 @@ type counter struct {
 	}
 }
 
-func (c *counter) start(m Mode) {
+func (c *counter) start(s Stage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mu.Mode, c.mu.Since, c.mu.Refused = m, clock.Now(), map[string]uint64{}
-	if m == Shadow {
+	c.mu.Stage, c.mu.Since, c.mu.Refused = s, clock.Now(), map[string]uint64{}
+	if s == Shadow {
 		c.mu.Shadow = &Disagreement{Attributes: map[string]uint64{}}
 	}
 }
