@@ -37,6 +37,7 @@ type core struct {
 	at         passport.Mark // the log, and through
 	floors     floors
 	gap        bool
+	told       int64    // the furthest end of the log of at that a ping was answered with
 	rewound    int64    // up to where the log is known to have reached before it lost commits; 0 if it has grown past that
 	rewinds    uint64   // how often it lost some
 	pending    []answer // none says less than another; all of the log of at, once that is known
@@ -90,6 +91,17 @@ func (c *core) reset(mark passport.Mark, base int64) {
 	c.dated, c.rewound = false, 0
 	c.generation++
 	c.pending = slices.DeleteFunc(c.pending, func(a answer) bool { return !a.head.SameLog(c.at) })
+	c.told = 0
+	for _, a := range c.pending {
+		c.told = max(c.told, a.head.Position)
+	}
+}
+
+// known is the furthest place that the log is known to have reached.
+func (c *core) known() passport.Mark {
+	m := c.at
+	m.Position = max(m.Position, c.told)
+	return m
 }
 
 // answered takes in that a ping was answered.
@@ -98,8 +110,8 @@ func (c *core) answered(p Ping, head Head) error {
 		return noPlace("head", head)
 	}
 	switch {
-	case head.SameLog(p.applied) && head.Position < p.applied.Position:
-		c.rewind(p.applied)
+	case head.SameLog(p.known) && head.Position < p.known.Position:
+		c.rewind(p.known)
 	case c.rewound > 0 && head.SameLog(c.at) && p.rewinds != c.rewinds:
 		c.rewound = max(c.rewound, head.Position) // it may have been read before commits were lost
 	}
@@ -107,7 +119,7 @@ func (c *core) answered(p Ping, head Head) error {
 	if deposed || c.rewound > 0 && head.SameLog(c.at) && head.Position <= c.rewound {
 		was := c.at
 		was.Position = max(was.Position, c.rewound)
-		return fmt.Errorf("%w: it ends at %s, applied was %s: if it was restored, renew the journal", ErrRewound, head, was)
+		return fmt.Errorf("%w: it ends at %s, known was %s: if it was restored, renew the journal", ErrRewound, head, was)
 	}
 	if c.at.Log != "" && !head.SameLog(c.at) {
 		return fmt.Errorf("%w: the log ends at %s, followed is %s", ErrGap, head, c.at)
@@ -117,23 +129,24 @@ func (c *core) answered(p Ping, head Head) error {
 		c.rewound = 0
 		c.generation++
 	}
+	if head.SameLog(c.at) {
+		c.told = max(c.told, head.Position)
+	}
 	c.await(answer{p.sent, head})
 	c.settle()
 	return nil
 }
 
-// rewind minds that the log lost what was applied of it, as when a database falls back to a replica that was behind, or
+// rewind minds that the log lost what was known of it, as when a database falls back to a replica that was behind, or
 // a backup is restored and not renewed. The floors stay, for what was acknowledged is obeyed; nothing is vouched for
 // until the log has grown past what it lost; and what it then holds is asked for from the beginning.
-func (c *core) rewind(applied passport.Mark) {
-	if !c.at.SameLog(applied) {
+func (c *core) rewind(known passport.Mark) {
+	if !c.at.SameLog(known) {
 		return
 	}
-	c.rewound = max(c.rewound, c.at.Position, applied.Position)
-	for _, a := range c.pending {
-		c.rewound = max(c.rewound, a.head.Position)
-	}
+	c.rewound = max(c.rewound, c.known().Position, known.Position)
 	c.rewinds++
+	c.told = 0
 	c.at.Position, c.gap, c.dated, c.pending = 0, true, false, nil
 }
 

@@ -49,13 +49,14 @@ type face struct {
 	asOf       moment
 	dated      bool // and without a gap
 	generation uint64
+	known      passport.Mark
 	rewinds    uint64
 }
 
 // Ping is one that was sent; see [View.PingSent].
 type Ping struct {
 	sent    moment
-	applied passport.Mark
+	known   passport.Mark
 	rewinds uint64
 }
 
@@ -130,17 +131,17 @@ func (v *View) Apply(f Frame) error {
 // PingSent notes that a ping leaves now. Call it before the request is sent, and [View.PingAnswered] with what it
 // returned.
 func (v *View) PingSent() Ping {
-	// The place is read before the clock: what was applied by then stands in a log that is asked later.
+	// The place is read before the clock: what was known by then stands in a log that is asked later.
 	f := v.face.Load()
-	return Ping{applied: f.at, rewinds: f.rewinds, sent: v.now()}
+	return Ping{known: f.known, rewinds: f.rewinds, sent: v.now()}
 }
 
 // PingAnswered takes in the head that a ping was answered with. Once that is applied, the view is as fresh as the
-// moment the ping was sent. It returns [ErrRewound] when the log ends before what was applied when the ping was sent:
-// the staleness is [passport.Unknown] from then on until the log has grown past that place, and was applied anew up to
-// its end; passports minted up to that place, or to an end that pings told of before, then count as superseded. It
-// returns [ErrGap] when it is another log than the view follows, and an [InvalidError] when it is none; then nothing
-// was taken in.
+// moment the ping was sent. It returns [ErrRewound] when the log ends before what was known of it when the ping was
+// sent, from frames or other answers: the staleness is [passport.Unknown] from then on until the log has grown past
+// that place, and was applied anew up to its end; passports minted up to that place, or to an end that pings told of
+// before, then count as superseded. It returns [ErrGap] when it is another log than the view follows, and an
+// [InvalidError] when it is none; then nothing was taken in.
 func (v *View) PingAnswered(p Ping, h Head) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -186,7 +187,9 @@ func (v *View) reached(m passport.Mark) (moved <-chan struct{}, done bool, err e
 // publish shows what the core holds now. The floors were raised before, so whoever sees the new face judges by them.
 func (v *View) publish() {
 	c := &v.mu.core
-	v.face.Store(&face{at: c.at, asOf: c.asOf, dated: c.dated && !c.gap, generation: c.generation, rewinds: c.rewinds})
+	v.face.Store(&face{
+		at: c.at, asOf: c.asOf, dated: c.dated && !c.gap, generation: c.generation, known: c.known(), rewinds: c.rewinds,
+	})
 	if v.mu.moved != nil {
 		close(v.mu.moved)
 		v.mu.moved = nil

@@ -251,6 +251,23 @@ func TestLogThatLostWhatWasAppliedIsNotVouchedFor(t *testing.T) {
 	}
 }
 
+func TestLogThatEndsBeforeWhatAnotherPingWasToldIsNotVouchedFor(t *testing.T) {
+	t.Parallel()
+	v, _ := newTestView(100)
+	must(t, v.Apply(snapshot(0, 10)))
+	meanwhile := v.PingSent()
+	must(t, v.PingAnswered(v.PingSent(), mark(14))) // its frames never come
+	must(t, v.PingAnswered(meanwhile, mark(12)))
+	if err := v.PingAnswered(v.PingSent(), mark(12)); !errors.Is(err, ErrRewound) {
+		t.Errorf("it ends at 12, and ended at 14: %v", err)
+	}
+	must(t, v.Apply(frame(0, 15, ended(11, "s")))) // of the new history
+	must(t, v.PingAnswered(v.PingSent(), mark(15)))
+	if err := v.Judge(of(13, "s")); v.Staleness() != 0 || !errors.Is(err, passport.ErrSuperseded) {
+		t.Errorf("a passport of what was lost is judged %v, staleness %v", err, v.Staleness())
+	}
+}
+
 func TestPassportsOfALostHistoryAreRefusedAsFarAsItIsKnownToHaveReached(t *testing.T) {
 	t.Parallel()
 	for name, waits := range map[string]bool{
