@@ -274,8 +274,9 @@ func (s *Sessions) acting(ctx context.Context, tenant, subject, sid string) (loo
 }
 
 // End ends a session for good. Nothing that is under way for it is written after that, and no passport is minted.
-// Ending one that has ended is fine: the first end stays. It returns [passport.ErrNoSession] if there never was such a
-// session. Ended.Why is [LoggedOut] if it is empty, Ended.At now.
+// Ending one that has ended is fine: the first end stays. A session whose history this program cannot read, see
+// entity.ErrHistory, is ended as well; what is answered then says how it began and how it ended. It returns
+// [passport.ErrNoSession] if there never was such a session. Ended.Why is [LoggedOut] if it is empty, Ended.At now.
 func (s *Sessions) End(ctx context.Context, id string, e Ended) (Session, error) {
 	if e.Why == "" {
 		e.Why = LoggedOut
@@ -291,16 +292,28 @@ func (s *Sessions) End(ctx context.Context, id string, e Ended) (Session, error)
 	if e.At.IsZero() {
 		e.At = moment()
 	}
-	return s.finish(ctx, id, ended{e.Why, e.By, e.Reason, e.At.UTC()}, nil, nil)
+	return s.finish(ctx, id, ended{e.Why, e.By, e.Reason, e.At.UTC()}, nil)
 }
 
-// finish ends a session by an event, gives its place away and cancels its timer. Alter may change the unit.
+// finish ends a session by an event, gives its place away and cancels its timer, also if its history cannot be read.
+// Alter may change the unit.
 func (s *Sessions) finish(
-	ctx context.Context, id string, event any, fences []journal.Fence, alter func(journal.Unit) journal.Unit,
+	ctx context.Context, id string, event any, alter func(journal.Unit) journal.Unit,
 ) (Session, error) {
 	if len(id) != sidSize {
 		return Session{}, passport.ErrNoSession
 	}
+	of, err := s.decideEnd(ctx, id, event, nil, alter)
+	if errors.Is(err, entity.ErrHistory) {
+		return s.endUnread(ctx, id, event, alter)
+	}
+	return of, err
+}
+
+// decideEnd ends a session whose history can be read.
+func (s *Sessions) decideEnd(
+	ctx context.Context, id string, event any, fences []journal.Fence, alter func(journal.Unit) journal.Unit,
+) (Session, error) {
 	o := &entity.Options{Fences: fences}
 	res, err := s.lives.DoAlso(ctx, s.cell, id, finish{event}, o,
 		func(_ context.Context, before, _ life, _ []any) (journal.Unit, error) {

@@ -38,6 +38,9 @@ func (s *Sessions) Foretell(ctx context.Context, st Start) (Session, error) {
 		return Session{}, err
 	}
 	_, _, err = s.places(ctx, key, moment(), &b, p)
+	if _, crowded := errors.AsType[*crowdError](err); crowded {
+		return Session{}, nil // they would end
+	}
 	return Session{}, err
 }
 

@@ -7,18 +7,22 @@ package session
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
 	"strings"
 	"time"
 
+	"example.com/vidimus/entity"
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/passport"
 )
 
-// List returns the live sessions of a subject, the oldest first.
+// List returns the live sessions of a subject, the oldest first. One whose history this program cannot read, as during
+// an upgrade, has Version 0: it says whose it is, from which device, since when and until when, and can be ended and
+// revoked by its ID like the others.
 func (s *Sessions) List(ctx context.Context, tenant, subject string) ([]Session, error) {
 	if err := validSubject(tenant, subject); err != nil {
 		return nil, err
@@ -33,6 +37,9 @@ func (s *Sessions) List(ctx context.Context, tenant, subject string) ([]Session,
 	var list []Session
 	for _, t := range all {
 		l, err := s.see(ctx, t.sid)
+		if errors.Is(err, entity.ErrHistory) {
+			l, err = s.outline(ctx, tenant, subject, t)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("session %s: %w", t.sid, err)
 		}

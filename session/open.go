@@ -142,7 +142,7 @@ func timerKey(sid string) string { return sessionCategory + "/" + sid + "#expiry
 
 // Fire ends the session whose time has come. See [cell.Alarmed].
 func (s *Sessions) Fire(ctx context.Context, f timer.Fired) error {
-	_, err := s.finish(ctx, timer.Route(f.Key), expired{moment()}, nil, func(u journal.Unit) journal.Unit {
+	_, err := s.finish(ctx, timer.Route(f.Key), expired{moment()}, func(u journal.Unit) journal.Unit {
 		u.Records = withoutTimer(u.Records, f.Key)
 		return f.Complete(u)
 	})

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"example.com/vidimus/entity"
@@ -147,7 +148,7 @@ func (s *Sessions) endAll(ctx context.Context, key string, event ended, before c
 			ids = append(ids, t.sid)
 		}
 	}
-	return s.finishMany(ctx, ids, nil, func(*look) any { return event })
+	return s.finishMany(ctx, ids, finishing{event: func(*look) any { return event }, unread: true})
 }
 
 // revokeKey revokes a signing key.
@@ -167,8 +168,9 @@ type IdleSession struct {
 }
 
 // Idle ends sessions that are idle. Whoever watches them holds a lease, and fence proves it: once another one watches,
-// nothing is written and it returns journal.ErrFenced. Sessions that have ended, or never were, are passed over. After
-// any other error, which may leave some of them ended, call it again with the same.
+// nothing is written and it returns journal.ErrFenced. Sessions that have ended, or never were, are passed over. Those
+// whose history this program cannot read, as during an upgrade, stay as they are: it returns entity.ErrHistory once the
+// others have ended. After any other error, which may leave some of them ended, call it again with the same.
 func (s *Sessions) Idle(ctx context.Context, fence journal.Fence, idle []IdleSession) error {
 	since := make(map[string]time.Time, len(idle))
 	ids := make([]string, 0, len(idle))
@@ -178,70 +180,101 @@ func (s *Sessions) Idle(ctx context.Context, fence journal.Fence, idle []IdleSes
 		}
 		since[i.ID] = i.Since.UTC()
 	}
-	return s.finishMany(ctx, ids, []journal.Fence{fence}, func(l *look) any {
+	return s.finishMany(ctx, ids, finishing{fences: []journal.Fence{fence}, event: func(l *look) any {
 		now := moment()
 		if e := l.end(now); e != nil && e.Why == Revoked {
 			return ended{Revoked, e.By, e.Reason, now}
 		}
 		return wentIdle{since[l.sid], now}
-	})
+	}})
 }
 
 // finishMax is how many sessions are ended with one write.
 const finishMax = 500
 
-// finishMany ends many sessions, each by its own event, sharing the journal's writes.
-func (s *Sessions) finishMany(
-	ctx context.Context, ids []string, fences []journal.Fence, event func(*look) any,
-) error {
-	for len(ids) > 0 {
-		n := min(len(ids), finishMax)
-		if err := s.finishBatch(ctx, ids[:n], fences, event); err != nil {
+// finishing says how many sessions are to end.
+type finishing struct {
+	fences []journal.Fence
+	event  func(*look) any
+	// unread: those whose history cannot be read end as well. The event is asked for with nothing but their ids.
+	unread bool
+}
+
+// finishMany ends many sessions, each by its own event, sharing the journal's writes. Those whose history cannot be
+// read keep nobody else: they are reported in the end, unless they are to end as well.
+func (s *Sessions) finishMany(ctx context.Context, ids []string, f finishing) error {
+	var unread []string
+	var why error
+	for part := range slices.Chunk(ids, finishMax) {
+		left, err := s.finishBatch(ctx, part, &f)
+		for _, one := range left {
+			if f.unread {
+				_, one.err = s.endUnread(ctx, one.sid, f.event(&look{sid: one.sid, sessions: s}), nil)
+			}
+			if one.err != nil {
+				unread, why = append(unread, one.sid), one.err
+			}
+		}
+		if err != nil {
 			return err
 		}
-		ids = ids[n:]
+	}
+	if len(unread) > 0 {
+		return fmt.Errorf("%d of %d sessions did not end, such as %s: %w", len(unread), len(ids), unread[0], why)
 	}
 	return nil
 }
 
-func (s *Sessions) finishBatch(
-	ctx context.Context, ids []string, fences []journal.Fence, event func(*look) any,
-) error {
+// leftOver is a session that was left as it is, and why.
+type leftOver struct {
+	sid string
+	err error
+}
+
+// finishBatch ends sessions with one write. It returns those whose history cannot be read.
+func (s *Sessions) finishBatch(ctx context.Context, ids []string, f *finishing) (left []leftOver, err error) {
 	if err := s.fresh(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	var units []journal.Unit
 	var looks []look
 	for _, id := range ids {
 		l, err := s.see(ctx, id)
-		if errors.Is(err, passport.ErrNoSession) || err == nil && l.life.State.Ended != nil {
+		switch {
+		case errors.Is(err, passport.ErrNoSession) || err == nil && l.life.State.Ended != nil:
 			continue
+		case errors.Is(err, entity.ErrHistory):
+			left = append(left, leftOver{id, err})
+			continue
+		case err != nil:
+			return left, err
 		}
+		u, err := s.ending(&l, f.fences, f.event(&l))
 		if err != nil {
-			return err
-		}
-		u, err := s.ending(&l, fences, event(&l))
-		if err != nil {
-			return err
+			return left, err
 		}
 		units, looks = append(units, u), append(looks, l)
 	}
 	if len(units) == 0 {
-		return nil
+		return left, nil
 	}
 	outcomes, err := s.log.CommitMany(ctx, units)
 	if err != nil {
-		return err
+		return left, err
 	}
 	for i, o := range outcomes {
+		l := &looks[i]
 		if errors.Is(o.Err, journal.ErrConflict) { // it changed meanwhile, so it is decided anew
-			_, o.Err = s.finish(ctx, looks[i].sid, event(&looks[i]), fences, nil)
+			_, o.Err = s.decideEnd(ctx, l.sid, f.event(l), f.fences, nil)
 		}
-		if o.Err != nil {
-			return o.Err
+		switch {
+		case errors.Is(o.Err, entity.ErrHistory):
+			left = append(left, leftOver{l.sid, o.Err})
+		case o.Err != nil:
+			return left, o.Err
 		}
 	}
-	return nil
+	return left, nil
 }
 
 // ending returns the unit that ends a session as it was seen.

@@ -51,6 +51,11 @@ func (s *Sessions) Start(ctx context.Context, st Start) (Started, error) {
 			l := look{sid: sid, sessions: s}
 			return s.withHandle(l.at(res.Snapshot)), nil
 		}
+		if crowd, ok := errors.AsType[*crowdError](err); ok && try < startTries {
+			if err = s.thin(ctx, crowd); err == nil {
+				continue
+			}
+		}
 		if !errors.Is(err, entity.ErrContended) || try == startTries {
 			return Started{}, fmt.Errorf("start a session: %w", err)
 		}
@@ -131,23 +136,32 @@ func idText(id [16]byte) string {
 
 // begun returns a session as it was begun. Its id follows from that of the command and from whose it is, so a session
 // that is there was begun by the same command, also when that is too long ago for the command to be found; or by one
-// that said something else, which is journal.ErrIDReused. Version 0 is for no session.
-func (s *Sessions) begun(ctx context.Context, sid string, said any) (v entity.Snapshot[life], err error) {
+// that said something else, which is journal.ErrIDReused.
+func (s *Sessions) begun(ctx context.Context, sid string, said any) (entity.Snapshot[life], error) {
+	v, first, err := s.beginning(ctx, sid)
+	if err == nil && !entity.MaySay(&first, said) {
+		return v, fmt.Errorf("%w: Start.ID began session %s, and the start said something else; give each sign-in an ID "+
+			"of its own, and repeat a start only as it was", journal.ErrIDReused, sid)
+	}
+	return v, err
+}
+
+// beginning returns the first event of a session, and its state after that. Version 0 is for no session.
+func (s *Sessions) beginning(
+	ctx context.Context, sid string,
+) (v entity.Snapshot[life], first journal.EventData, err error) {
 	for e, err := range s.log.ReadStream(ctx, s.lives.Stream(sid), &journal.StreamOptions{Limit: 1}) {
 		if err != nil {
-			return v, err
+			return v, first, err
 		}
-		if !entity.MaySay(&e.EventData, said) {
-			return v, fmt.Errorf("%w: Start.ID began session %s, and the start said something else; give each sign-in an ID "+
-				"of its own, and repeat a start only as it was", journal.ErrIDReused, sid)
+		v.Version, v.Position, first = e.Version, e.Position, e.EventData
+		value, err := s.lives.Types().Decode(&e)
+		if err != nil || value == nil {
+			return v, first, errors.Join(entity.ErrHistory, err)
 		}
-		first, err := s.lives.Types().Decode(&e)
-		if err != nil {
-			return v, errors.Join(entity.ErrHistory, err)
-		}
-		v = entity.Snapshot[life]{State: v.State.Evolve(first), Version: e.Version, Position: e.Position}
+		v.State = v.State.Evolve(value)
 	}
-	return v, nil
+	return v, first, nil
 }
 
 func (s *Sessions) withHandle(of Session) Started {
@@ -264,8 +278,30 @@ type taken struct {
 	sid string
 }
 
-// evictMax is how many sessions one start ends at most, and how many dead ones it clears away.
+// evictMax is how many sessions one start ends at most in its own unit, and how many dead ones it clears away.
 const evictMax = 20
+
+// crowdError says that more sessions are to make room than a start ends in its unit: the limit was lowered. It holds
+// the oldest of them, without as many as the start ends itself, so that no more go than have to when others end
+// meanwhile.
+type crowdError struct{ oldest []taken }
+
+func (e *crowdError) Error() string {
+	return fmt.Sprintf("%v: %d have to end first; start again", ErrTooMany, len(e.oldest))
+}
+
+// Is reports whether target is [ErrTooMany].
+func (e *crowdError) Is(target error) bool { return target == ErrTooMany }
+
+// thin ends those who are too many for the unit of a start, in units of their own.
+func (s *Sessions) thin(ctx context.Context, crowd *crowdError) error {
+	ids := make([]string, 0, len(crowd.oldest))
+	for i := range crowd.oldest {
+		ids = append(ids, crowd.oldest[i].sid)
+	}
+	over := ended{Why: Evicted, At: moment()}
+	return s.finishMany(ctx, ids, finishing{event: func(*look) any { return over }, unread: true})
+}
 
 // places returns what makes room for one more session, if there is any, and which sessions that ends.
 func (s *Sessions) places(
@@ -296,8 +332,7 @@ func (s *Sessions) places(
 		return u, nil, fmt.Errorf("%w: %d are the limit; let one end first", ErrTooMany, s.cfg.Concurrent)
 	}
 	if over > evictMax {
-		return u, nil, fmt.Errorf("%w: %d more than the limit of %d; %d are evicted at once", ErrTooMany,
-			over, s.cfg.Concurrent, evictMax)
+		return u, nil, &crowdError{living[:over-evictMax]}
 	}
 	for _, t := range living[:max(over, 0)] {
 		if err := s.evict(ctx, &u, key, t.sid, now); err != nil {
@@ -311,6 +346,9 @@ func (s *Sessions) places(
 // evict adds the end of a session to a unit.
 func (s *Sessions) evict(ctx context.Context, u *journal.Unit, key, sid string, now time.Time) error {
 	l, err := s.life(ctx, sid)
+	if errors.Is(err, entity.ErrHistory) {
+		l, err = s.unread(ctx, sid)
+	}
 	if err != nil {
 		return err
 	}

@@ -107,8 +107,11 @@ func whole(s session.State) session.State {
 
 // standing says in a few words whether a session lives.
 func standing(a *app, s *session.Session) string {
-	if s.Ended != nil {
+	switch {
+	case s.Ended != nil:
 		return strings.TrimSpace(string(s.Ended.Why) + " " + s.Ended.By)
+	case s.Version == 0: // see session.Sessions.List
+		return "until " + a.style.Time(s.Expires) + ", and cannot be read: upgrade the node"
 	}
 	return "until " + a.style.Time(s.Expires)
 }
@@ -303,6 +306,16 @@ func find(ctx context.Context, sessions *remote.Sessions, text string) (session.
 		}
 	}
 	return started.Session, err
+}
+
+// idOf returns the id of the session that an id or a handle names. It does not look at a session whose id is given: one
+// whose history the node cannot read can be told of and ended.
+func idOf(ctx context.Context, sessions *remote.Sessions, text string) (string, error) {
+	if !strings.HasPrefix(text, header.HandlePrefix) {
+		return text, nil
+	}
+	found, err := find(ctx, sessions, text)
+	return found.ID, err
 }
 
 // handleParts are the version, the cell, the session, the generation and the MAC of a handle.

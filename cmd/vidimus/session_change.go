@@ -104,11 +104,11 @@ func (c *sessionHistoryCmd) Run(ctx context.Context, a *app, s *sessionCmd) erro
 	return s.withSessions(a, func(sessions *remote.Sessions) error {
 		entries := sessions.SubjectHistory(ctx, c.Tenant, c.Subject)
 		if c.Session != "" {
-			found, err := find(ctx, sessions, c.Session)
+			id, err := idOf(ctx, sessions, c.Session)
 			if err != nil {
 				return err
 			}
-			entries = sessions.History(ctx, found.ID)
+			entries = sessions.History(ctx, id)
 		}
 		table := screen.NewTable(a.out, a.style,
 			screen.Column{Title: "version", Right: true}, screen.Column{Title: "time", Paint: a.style.Dim},
@@ -144,11 +144,11 @@ func (c *sessionEndCmd) Run(ctx context.Context, a *app, s *sessionCmd) error {
 		ended.By = whoami()
 	}
 	return s.withSessions(a, func(sessions *remote.Sessions) error {
-		found, err := find(ctx, sessions, c.Session)
+		id, err := idOf(ctx, sessions, c.Session)
 		if err != nil {
 			return err
 		}
-		over, err := sessions.End(ctx, found.ID, ended)
+		over, err := sessions.End(ctx, id, ended)
 		if err != nil {
 			return err
 		}

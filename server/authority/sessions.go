@@ -41,6 +41,16 @@ func (s *sessionService) find(ctx context.Context, v *door.Visit, id string) (se
 	return found, nil
 }
 
+// own makes sure that the caller may see a session, also one whose history this program cannot read.
+func (s *sessionService) own(ctx context.Context, v *door.Visit, id string) error {
+	tenant, _, err := s.a.sessions.Whose(ctx, id)
+	switch {
+	case errors.Is(err, passport.ErrNoSession), err == nil && !v.Rights.Allow(token.Session, tenant):
+		return hidden(id)
+	}
+	return err
+}
+
 // resolve returns the session of a handle that the caller may see.
 func (s *sessionService) resolve(ctx context.Context, v *door.Visit, handle string) (session.Started, error) {
 	found, err := s.a.sessions.Resolve(ctx, handle)
@@ -267,7 +277,7 @@ func (s *sessionService) End(ctx context.Context, m *pb.EndRequest) (*pb.Session
 			return nil, err
 		}
 	}
-	if _, err := s.find(ctx, v, id); err != nil {
+	if err := s.own(ctx, v, id); err != nil {
 		return nil, err
 	}
 	return info(s.a.sessions.End(ctx, id, session.Ended{
@@ -301,8 +311,7 @@ func (s *sessionService) Revoke(ctx context.Context, m *pb.RevokeRequest) (*pb.R
 func (s *sessionService) mayRevoke(ctx context.Context, v *door.Visit, t *session.Target) error {
 	switch t.Scope {
 	case heartbeat.Session:
-		_, err := s.find(ctx, v, t.Key)
-		return err
+		return s.own(ctx, v, t.Key)
 	case heartbeat.Subject:
 		if t.Subject != "" && (t.Key == "" || t.Key == passport.SubjectKey(t.Tenant, t.Subject)) {
 			return door.Need(v.Rights, token.Session, t.Tenant)
@@ -328,7 +337,7 @@ func (s *sessionService) History(ctx context.Context, m *pb.HistoryRequest) (*pb
 	case (m.GetSession() == "") == (m.GetSubject() == ""):
 		return nil, &journal.InvalidError{Field: "session", Problem: "is needed, or tenant and subject, and not both"}
 	case m.GetSession() != "":
-		if _, err := s.find(ctx, v, m.GetSession()); err != nil {
+		if err := s.own(ctx, v, m.GetSession()); err != nil {
 			return nil, err
 		}
 		entries, next, err = s.a.sessions.HistoryPage(ctx, m.GetSession(), m.GetPageToken(), int(m.GetLimit()))

@@ -116,6 +116,47 @@ func TestARepeatedCommandIsToldFromAnotherOneBehindTheNetwork(t *testing.T) {
 	}
 }
 
+// TestASessionOfANewerReleaseEndsBehindTheNetwork has an event in it that the node does not know.
+func TestASessionOfANewerReleaseEndsBehindTheNetwork(t *testing.T) {
+	t.Parallel()
+	o := start(t, nil, "", "")
+	far, stranger, ctx := o.dial(t, "session:acme").Sessions(), o.dial(t, "session:other").Sessions(), t.Context()
+	for name, end := range map[string]func(*remote.Sessions, string) error{
+		"end": func(s *remote.Sessions, id string) error {
+			_, err := s.End(ctx, id, session.Ended{})
+			return err
+		},
+		"revoke": func(s *remote.Sessions, id string) error {
+			return revoking(s, session.Target{Scope: heartbeat.Session, Key: id})(ctx)
+		},
+	} {
+		begun, err := far.Start(ctx, signIn())
+		if err != nil {
+			t.Fatal(err)
+		}
+		event := journal.EventData{Type: "session.of-tomorrow", Data: []byte(`{}`)}
+		if _, err := o.log.Append(ctx, session.Stream(begun.ID), journal.Any, event); err != nil {
+			t.Fatal(err)
+		}
+		list, err := far.List(ctx, "acme", "u-42")
+		if err != nil || len(list) != 1 || list[0].ID != begun.ID || list[0].Version != 0 {
+			t.Errorf("%s: listed are %+v, %v", name, list, err)
+		}
+		if err := end(stranger, begun.ID); !errors.Is(err, journal.ErrNotFound) {
+			t.Errorf("%s by a stranger: %v, want not found", name, err)
+		}
+		if err := end(far, begun.ID); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if list, err := far.List(ctx, "acme", "u-42"); err != nil || len(list) != 0 {
+			t.Errorf("%s: listed afterwards are %+v, %v", name, list, err)
+		}
+		if n := len(entries(t, far.History(ctx, begun.ID))); n != 3 {
+			t.Errorf("%s: the history has %d entries, want 3", name, n)
+		}
+	}
+}
+
 func TestWhatIsForetoldBehindTheNetworkIsAsAtHand(t *testing.T) {
 	t.Parallel()
 	o := start(t, nil, "", "")
