@@ -37,11 +37,11 @@ type core struct {
 	at         passport.Mark // the log, and through
 	floors     floors
 	gap        bool
-	told       int64    // the furthest end of the log of at that a ping was answered with
-	rewound    int64    // up to where the log is known to have reached before it lost commits; 0 if it has grown past that
-	rewinds    uint64   // how often it lost some
-	pending    []answer // none says less than another; all of the log of at, once that is known
-	owed       moment   // since when some head is waited for, if there is one
+	told       passport.Mark // the furthest end that a ping was answered with, of the log that the last one was
+	rewound    int64         // up to where the log was known before it lost commits; 0 once it grew past that
+	rewinds    uint64        // how often it lost some
+	pending    []answer      // none says less than another; all of the log of at, once that is known
+	owed       moment        // since when some head is waited for, if there is one
 	dated      bool
 	asOf       moment // everything acknowledged before this moment was applied
 	generation uint64
@@ -91,17 +91,14 @@ func (c *core) reset(mark passport.Mark, base int64) {
 	c.dated, c.rewound = false, 0
 	c.generation++
 	c.pending = slices.DeleteFunc(c.pending, func(a answer) bool { return !a.head.SameLog(c.at) })
-	c.told = 0
-	for _, a := range c.pending {
-		c.told = max(c.told, a.head.Position)
-	}
 }
 
 // known is the furthest place that the log is known to have reached.
 func (c *core) known() passport.Mark {
-	m := c.at
-	m.Position = max(m.Position, c.told)
-	return m
+	if c.told.SameLog(c.at) && c.told.Position > c.at.Position {
+		return c.told
+	}
+	return c.at
 }
 
 // answered takes in that a ping was answered.
@@ -129,8 +126,8 @@ func (c *core) answered(p Ping, head Head) error {
 		c.rewound = 0
 		c.generation++
 	}
-	if head.SameLog(c.at) {
-		c.told = max(c.told, head.Position)
+	if !c.told.Reaches(head) {
+		c.told = head
 	}
 	c.await(answer{p.sent, head})
 	c.settle()
@@ -146,7 +143,7 @@ func (c *core) rewind(known passport.Mark) {
 	}
 	c.rewound = max(c.rewound, c.known().Position, known.Position)
 	c.rewinds++
-	c.told = 0
+	c.told = passport.Mark{}
 	c.at.Position, c.gap, c.dated, c.pending = 0, true, false, nil
 }
 

@@ -77,8 +77,8 @@ var (
 	// ErrGap: a frame does not begin where the frames before it end, or is of another log. Ask again behind
 	// [View.Through].
 	ErrGap = errors.New("gap in the feed")
-	// ErrRewound: the authority's log is of an earlier epoch than the one that was followed, or ends before what was
-	// applied. The authority was deposed, or its journal was restored and not renewed, or its database fell back to a
+	// ErrRewound: the authority's log is of an earlier epoch than the one that was followed, or ends before what was known
+	// of it. The authority was deposed, or its journal was restored and not renewed, or its database fell back to a
 	// replica that was behind. Renew the journal.
 	ErrRewound = errors.New("log was rewound")
 )
