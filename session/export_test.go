@@ -8,6 +8,7 @@ import (
 	"context"
 
 	"example.com/vidimus/entity"
+	"example.com/vidimus/journal"
 	"example.com/vidimus/passport"
 )
 
@@ -61,4 +62,16 @@ func ways[S entity.State[S]](
 	}
 	w.Loaded, w.Remembered, w.Replayed = loaded, remembered, whole
 	return w, nil
+}
+
+// RemembersAcross reports whether what was read of one log is remembered when another one has taken its place by then.
+func RemembersAcross(before, after journal.Checkpoint) bool {
+	var k known
+	k.of(before)
+	_, _ = remember(&k, &k.persons, "x", func(entity.Snapshot[person]) (entity.Snapshot[person], error) {
+		k.of(after)
+		return entity.Snapshot[person]{Version: 1}, nil
+	}, func(a, b entity.Snapshot[person]) bool { return a.Version > b.Version })
+	_, ok := k.persons.get("x")
+	return ok
 }

@@ -95,7 +95,7 @@ func remember[V any](
 ) (V, error) {
 	k.mu.Lock()
 	v, had := r.get(key)
-	epoch := k.epoch
+	log, epoch := k.log, k.epoch
 	k.mu.Unlock()
 	now, err := extend(v)
 	if err != nil || had && !newer(now, v) {
@@ -103,7 +103,7 @@ func remember[V any](
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if other, ok := r.get(key); k.epoch == epoch && (!ok || newer(now, other)) {
+	if other, ok := r.get(key); k.log == log && k.epoch == epoch && (!ok || newer(now, other)) {
 		r.put(key, now)
 	}
 	return now, nil
@@ -140,7 +140,7 @@ func (s *Sessions) barsOf(ctx context.Context, tenant string) (b bars, err error
 		k.counted, k.all, k.tenants = b.record, nil, recent[bar]{}
 	}
 	knownTenant, okTenant := k.tenants.get(tenant)
-	knownAll, epoch := k.all, k.epoch
+	knownAll, log, epoch := k.all, k.log, k.epoch
 	k.mu.Unlock()
 	if okTenant && knownAll != nil {
 		b.tenant, b.all = knownTenant, *knownAll
@@ -155,7 +155,7 @@ func (s *Sessions) barsOf(ctx context.Context, tenant string) (b bars, err error
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.counted == b.record && k.epoch == epoch {
+	if k.counted == b.record && k.log == log && k.epoch == epoch {
 		k.tenants.put(tenant, b.tenant)
 		k.all = &b.all
 	}

@@ -150,3 +150,20 @@ func TestNoCallAnswersOfALostHistory(t *testing.T) {
 		})
 	}
 }
+
+func TestNothingIsRememberedOfALogThatWasReplacedMeanwhile(t *testing.T) {
+	t.Parallel()
+	at := journal.Checkpoint{Log: "a", Epoch: 1, Position: 7}
+	for name, c := range map[string]struct {
+		after journal.Checkpoint
+		want  bool
+	}{
+		"the same, later": {journal.Checkpoint{Log: "a", Epoch: 1, Position: 9}, true},
+		"another epoch":   {journal.Checkpoint{Log: "a", Epoch: 2, Position: 7}, false},
+		"another log":     {journal.Checkpoint{Log: "b", Epoch: 1, Position: 7}, false},
+	} {
+		if got := session.RemembersAcross(at, c.after); got != c.want {
+			t.Errorf("%s: remembered is %t, want %t", name, got, c.want)
+		}
+	}
+}
