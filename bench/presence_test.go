@@ -14,7 +14,6 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -194,15 +193,6 @@ func expirePipelined(r *redis) func([]presence.ID) error {
 		}
 		return r.answers(len(batch), ":1")
 	}
-}
-
-// processCPU is what this process has used so far.
-func processCPU() time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 func heapInUse() uint64 {
