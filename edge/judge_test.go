@@ -246,7 +246,7 @@ func TestAStreamGoesOnWithItsNewestHandle(t *testing.T) {
 	}
 	s.change(v, func(st *stream) { st.goOn(held) })
 	s.add(v, true)
-	if got := s.all()[v]; got.handle != next || got.held != held || !got.events {
+	if got := s.all()[v]; got.handle != next || got.held != held || !got.elsewhere {
 		t.Errorf("with its answer, it goes on with %q and %+v", got.handle, got)
 	}
 	fresh := hold(someHandle, grant(), time.Now(), 3)

@@ -151,7 +151,7 @@ func (e *Edge) modify(res *http.Response) error {
 		res.Body = &trailed{res.Body, res}
 	}
 	if isStream(res) {
-		e.streams.add(v, isEvents(h))
+		e.streams.add(v, endsElsewhere(res))
 	}
 	return nil
 }

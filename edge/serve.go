@@ -35,8 +35,9 @@ var (
 )
 
 // Run judges again what stays open, every second. When ctx ends, the edge's status says that it drains, and after
-// [Config.Notice] it does: event streams are ended at once because their clients take them up elsewhere, and everything
-// else has until [Config.Drain]. What is open then is cut, and Run returns [ErrCut]; otherwise nil. An edge runs once.
+// [Config.Notice] it does: event streams and WebSockets are ended at once because their clients take them up elsewhere,
+// and everything else has until [Config.Drain]. What is open then is cut, and Run returns [ErrCut]; otherwise nil. An
+// edge runs once.
 func (e *Edge) Run(ctx context.Context) error {
 	if e.running.Swap(true) {
 		return errRunning
@@ -61,7 +62,7 @@ func (e *Edge) Run(ctx context.Context) error {
 
 // drain waits until no request is under way.
 func (e *Edge) drain(ctx context.Context) error {
-	e.streams.end(errDraining, func(s stream) bool { return s.events })
+	e.streams.end(errDraining, func(s stream) bool { return s.elsewhere })
 	limit := clock.Now().Add(e.config.Drain)
 	for e.inFlight.Load() > 0 {
 		if !clock.Now().Before(limit) {

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -380,18 +381,45 @@ func TestWhatIsUnderWayEndsBeforeTheEdge(t *testing.T) {
 	}
 }
 
-func TestWhatTakesTooLongIsCutAndSaid(t *testing.T) {
+func TestAWebSocketHoldsNoEdgeUp(t *testing.T) {
 	t.Parallel()
 	var s *site
-	s = open(t, echoSocket(&s, t), func(c *edge.Config) { c.Drain = 50 * time.Millisecond })
+	s = open(t, echoSocket(&s, t), nil)
 	address, end := serve(t, s.edge)
 	c := dial(t, "http://"+address+"/public", "")
 	say(t, c, "hello", ": hello")
-	if err := end(); !errors.Is(err, edge.ErrCut) {
-		t.Errorf("got %v, want ErrCut", err)
+	began := time.Now()
+	if err := end(); err != nil || time.Since(began) > edge.DefaultDrain/2 {
+		t.Errorf("after %v: %v", time.Since(began), err)
 	}
 	if _, _, err := c.Read(t.Context()); err == nil {
 		t.Error("the connection is still there")
+	}
+}
+
+func TestWhatTakesTooLongIsCutAndSaid(t *testing.T) {
+	t.Parallel()
+	entered := make(chan bool, 1)
+	s := open(t, func(_ http.ResponseWriter, r *http.Request) {
+		entered <- true
+		<-r.Context().Done()
+	}, func(c *edge.Config) { c.Drain = 50 * time.Millisecond })
+	address, end := serve(t, s.edge)
+	got := make(chan error, 1)
+	go func() {
+		res, err := http.Get("http://" + address + "/public")
+		if err == nil {
+			err = errors.New(res.Status)
+			_ = res.Body.Close()
+		}
+		got <- err
+	}()
+	<-entered
+	if err := end(); !errors.Is(err, edge.ErrCut) {
+		t.Errorf("got %v, want ErrCut", err)
+	}
+	if err := <-got; !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a request that takes too long gets %v", err)
 	}
 }
 

@@ -41,15 +41,15 @@ func newStreams() streams {
 
 // stream is one of them.
 type stream struct {
-	handle   string // the one to go on with
-	held     *held  // nil if it needed no session
-	events   bool   // an event stream, which its client takes up again elsewhere
-	renewing bool   // whether a new passport is being asked for
+	handle    string // the one to go on with
+	held      *held  // nil if it needed no session
+	elsewhere bool   // whether its client takes it up again at another edge
+	renewing  bool   // whether a new passport is being asked for
 }
 
 // isStream reports answers that can outlive their passport.
 func isStream(res *http.Response) bool {
-	return res.StatusCode == http.StatusSwitchingProtocols || isEvents(res.Header) || isLong(res.ContentLength)
+	return endsElsewhere(res) || isLong(res.ContentLength)
 }
 
 // isLong reports bodies that may take long: those without a stated length, and large ones.
@@ -59,8 +59,13 @@ func isEvents(h http.Header) bool {
 	return strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "text/event-stream")
 }
 
+// endsElsewhere reports answers whose clients connect again when they end: event streams, and WebSockets.
+func endsElsewhere(res *http.Response) bool {
+	return res.StatusCode == http.StatusSwitchingProtocols || isEvents(res.Header)
+}
+
 // add takes a stream in. One that is open already, as an upload is when its answer comes, goes on from where it stands.
-func (s *streams) add(v *visit, events bool) {
+func (s *streams) add(v *visit, elsewhere bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.open[v]
@@ -68,7 +73,7 @@ func (s *streams) add(v *visit, events bool) {
 		st = &stream{handle: v.handle}
 		s.open[v] = st
 	}
-	st.events, v.streaming = events, true
+	st.elsewhere, v.streaming = elsewhere, true
 	if v.held != nil && (st.held == nil || st.held.order < v.held.order) {
 		st.goOn(v.held)
 	}
