@@ -75,7 +75,7 @@ type EventData struct {
 	// Data is the payload: bytes to the journal, JSON by convention.
 	Data []byte
 	// Meta is what goes along: a JSON object by convention, with the keys traceparent, correlation, causation,
-	// actor and tenant.
+	// actor and tenant; and said, by which an entity knows a command again that is repeated.
 	Meta []byte
 	// Tags name what the event is about across streams, such as "course:c1", for filters and conditions.
 	Tags []string
