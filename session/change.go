@@ -329,6 +329,9 @@ func (s *Sessions) decideEnd(
 
 // leaving returns what goes along with the end of a session.
 func leaving(id string, of *life) (journal.Unit, error) {
+	if of.Subject == "" { // its beginning cannot be read, so nobody knows whose place it has
+		return journal.Unit{Records: []journal.RecordWrite{timer.Cancel(timerKey(id))}}, nil
+	}
 	key := passport.SubjectKey(of.Tenant, of.Subject)
 	note, err := note(key, "", id)
 	return journal.Unit{

@@ -249,10 +249,11 @@ func (s *Sessions) finishBatch(ctx context.Context, ids []string, f *finishing) 
 		case err != nil:
 			return left, err
 		}
-		u, err := s.ending(&l, f.fences, f.event(&l))
+		u, err := s.ending(id, &l.life, f.event(&l))
 		if err != nil {
 			return left, err
 		}
+		u.Fences = f.fences
 		units, looks = append(units, u), append(looks, l)
 	}
 	if len(units) == 0 {
@@ -278,15 +279,14 @@ func (s *Sessions) finishBatch(ctx context.Context, ids []string, f *finishing) 
 }
 
 // ending returns the unit that ends a session as it was seen.
-func (s *Sessions) ending(l *look, fences []journal.Fence, event any) (journal.Unit, error) {
-	u, err := leaving(l.sid, &l.life.State)
+func (s *Sessions) ending(sid string, v *entity.Snapshot[life], event any) (journal.Unit, error) {
+	u, err := leaving(sid, &v.State)
 	if err != nil {
 		return u, err
 	}
 	data, err := s.encode(event)
-	u.Fences = fences
 	u.Appends = append(u.Appends, journal.Append{
-		Stream: s.lives.Stream(l.sid), Expect: journal.Exactly(l.life.Version), Events: []journal.EventData{data},
+		Stream: s.lives.Stream(sid), Expect: journal.Exactly(v.Version), Events: []journal.EventData{data},
 	})
 	return u, err
 }

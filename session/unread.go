@@ -14,7 +14,6 @@ import (
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/passport"
-	"example.com/vidimus/timer"
 )
 
 // unread returns what can be told of a session whose history cannot be read: how it began, if that can be read, and how
@@ -76,20 +75,11 @@ const unreadPause = 5 * time.Millisecond
 // commitUnread writes the end of such a session at the version that it was seen at.
 func (s *Sessions) commitUnread(
 	ctx context.Context, sid string, v *entity.Snapshot[life], event any, alter func(journal.Unit) journal.Unit,
-) (err error) {
-	u := journal.Unit{Records: []journal.RecordWrite{timer.Cancel(timerKey(sid))}}
-	if v.State.Subject != "" { // else nobody knows whose place it has
-		if u, err = leaving(sid, &v.State); err != nil {
-			return err
-		}
-	}
-	data, err := s.encode(event)
+) error {
+	u, err := s.ending(sid, v, event)
 	if err != nil {
 		return err
 	}
-	u.Appends = append(u.Appends, journal.Append{
-		Stream: s.lives.Stream(sid), Expect: journal.Exactly(v.Version), Events: []journal.EventData{data},
-	})
 	if alter != nil {
 		u = alter(u)
 	}
