@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Listing: the sessions of a subject, all that live, and what happened.
+// Listing: the sessions of a subject, and all that live.
 
 package session
 
