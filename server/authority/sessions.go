@@ -60,16 +60,21 @@ func (s *sessionService) resolve(ctx context.Context, v *door.Visit, handle stri
 	return found, err
 }
 
-// Start implements the service.
-func (s *sessionService) Start(ctx context.Context, m *pb.StartRequest) (*pb.StartResponse, error) {
+// start returns the command of a caller who may start a session.
+func (s *sessionService) start(ctx context.Context, m *pb.StartRequest) (session.Start, error) {
 	v, err := s.a.door.Enter(ctx, m.GetCell())
 	if err != nil {
-		return nil, err
+		return session.Start{}, err
 	}
 	if err := door.Need(v.Rights, token.Session, m.GetTenant()); err != nil {
-		return nil, err
+		return session.Start{}, err
 	}
-	command, err := wire.ToStart(m)
+	return wire.ToStart(m)
+}
+
+// Start implements the service.
+func (s *sessionService) Start(ctx context.Context, m *pb.StartRequest) (*pb.StartResponse, error) {
+	command, err := s.start(ctx, m)
 	if err != nil {
 		return nil, err
 	}
@@ -78,14 +83,7 @@ func (s *sessionService) Start(ctx context.Context, m *pb.StartRequest) (*pb.Sta
 
 // Foretell implements the service.
 func (s *sessionService) Foretell(ctx context.Context, m *pb.StartRequest) (*pb.ForetellResponse, error) {
-	v, err := s.a.door.Enter(ctx, m.GetCell())
-	if err != nil {
-		return nil, err
-	}
-	if err := door.Need(v.Rights, token.Session, m.GetTenant()); err != nil {
-		return nil, err
-	}
-	command, err := wire.ToStart(m)
+	command, err := s.start(ctx, m)
 	if err != nil {
 		return nil, err
 	}
