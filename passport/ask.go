@@ -223,8 +223,11 @@ func (c *Claims) replaces(old *Claims) bool {
 
 // follows reports whether a passport is not known to be older than another one. Marks of different logs tell nothing.
 func (c *Claims) follows(old *Claims) bool {
-	if c.Log != old.Log || c.Epoch != old.Epoch {
-		return c.Log != old.Log || c.Epoch > old.Epoch
+	switch {
+	case c.Log != old.Log:
+		return true
+	case c.Epoch != old.Epoch:
+		return c.Epoch > old.Epoch
 	}
 	return c.Position >= old.Position && c.Version >= old.Version && c.SubjectVersion >= old.SubjectVersion
 }
