@@ -219,8 +219,8 @@ func (d *draft) index(kid string) int {
 	return slices.IndexFunc(d.signing, func(k signingKey) bool { return k.ID == kid })
 }
 
-// leaves reports whether a key is revoked by the edit.
-func (d *draft) leaves(kid string) bool {
+// revokes reports whether the edit revokes a key.
+func (d *draft) revokes(kid string) bool {
 	return slices.ContainsFunc(d.appends, func(a journal.Append) bool {
 		return a.Stream == keyStream(kid) && a.Events[0].Type == EventRevoked
 	})

@@ -181,13 +181,13 @@ func (r *Ring) Rotate(ctx context.Context) (kid string, err error) {
 
 // Revoke stops publishing a key, appends an event to its stream, from which the feed tells verifiers, and makes a new
 // key that signs at once if the revoked one did. Passports signed with the key are refused from then on. Who revoked it
-// and why is kept with the event. Twice is fine. It returns journal.ErrInvalid for a key that there
-// never was, and the errors of [Open].
+// and why is kept with the event. Twice is fine. It returns journal.ErrInvalid for a key that there never was, and the
+// errors of [Open].
 func (r *Ring) Revoke(ctx context.Context, kid, by, reason string) error {
 	err := r.edit(ctx, func(d *draft) error {
 		at := d.index(kid)
 		switch {
-		case at < 0 && d.leaves(kid):
+		case at < 0 && d.revokes(kid):
 			return nil
 		case at < 0:
 			return r.wasRevoked(ctx, kid)
