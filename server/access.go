@@ -74,17 +74,13 @@ func blind(rights token.Rights, err error) error {
 	return &journal.FencedError{Lease: fenced.Lease, Held: fenced.Held}
 }
 
-// The leases by which the nodes of a cell share its work: the beginning of those of shards, and that of the authority
-// who watches for sessions that fall silent.
-const (
-	shardLeases   = "shard/"
-	presenceLease = "presence"
-)
+// shardLeases begins the names of the leases by which the nodes of a cell share its work, all but that of presence.
+const shardLeases = "shard/"
 
 // mayAcquire checks the acquiring of a lease. Who holds one of these without doing the work stops it: no timer fires,
 // or no session falls idle any more.
 func mayAcquire(rights token.Rights, name string) error {
-	if strings.HasPrefix(name, shardLeases) || name == presenceLease {
+	if strings.HasPrefix(name, shardLeases) || name == door.PresenceLease {
 		return door.NeedAdmin(rights)
 	}
 	return door.Need(rights, token.Lease, name)

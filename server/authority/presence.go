@@ -19,13 +19,12 @@ import (
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
 	"example.com/vidimus/lease"
+	"example.com/vidimus/server/internal/door"
 	"example.com/vidimus/server/internal/wire"
 	"example.com/vidimus/session"
 )
 
 const (
-	// presenceLease is held by the node that keeps presence.
-	presenceLease = "presence"
 	// kindPresence holds where that node answers, and how long the silent sessions have been silent.
 	kindPresence = "presence"
 	ownerKey     = "owner"
@@ -118,7 +117,7 @@ func (a *Authority) keepPresence(ctx context.Context) error {
 
 // term keeps presence once: from getting the lease until it is lost or ctx ends.
 func (a *Authority) term(ctx context.Context) error {
-	held, err := a.cell.Leases().Acquire(ctx, presenceLease)
+	held, err := a.cell.Leases().Acquire(ctx, door.PresenceLease)
 	if err != nil {
 		return err
 	}

@@ -193,6 +193,10 @@ func Need(rights token.Rights, v token.Verb, name string) error {
 	return Missing(token.Right{Verb: v, Pattern: name})
 }
 
+// PresenceLease is the lease of the node that watches for sessions that fall silent. No client takes it but with
+// [token.Admin].
+const PresenceLease = "presence"
+
 // NeedAdmin is [Need] for the right to everything.
 func NeedAdmin(rights token.Rights) error {
 	if rights.All(token.Admin) {
