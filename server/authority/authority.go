@@ -19,9 +19,9 @@
 // and serves SessionService, FeedService and PresenceService of proto/vidimus/v1. The first two are public. Everything
 // else takes an API token as its bearer (see package token) with the right that the call needs: passport:<audience> to
 // exchange, to introspect and to revoke a passport, session:<tenant> for sessions, feed for the feed, for pings and for
-// beats, session:* to see who is present, and admin for what concerns everybody. What
-// can be guessed at without a token costs one hash, and a handle that is forged one MAC more: there is nothing to be
-// gained by counting failures, and nobody can lock others out by causing them.
+// beats, session:* to see who is present, and admin for what concerns everybody. What can be guessed at without a token
+// costs one hash, and a handle that is forged one MAC more: there is nothing to be gained by counting failures, and
+// nobody can lock others out by causing them.
 package authority
 
 import (
