@@ -300,8 +300,9 @@ func find(ctx context.Context, sessions *remote.Sessions, text string) (session.
 	}
 	started, err := sessions.Resolve(ctx, text)
 	gone := errors.Is(err, session.ErrEnded) || errors.Is(err, passport.ErrNoSession)
-	if parts := strings.Split(text, "."); gone && len(parts) == handleParts {
-		if ended, failed := sessions.Get(ctx, parts[2]); failed == nil && ended.Ended != nil {
+	if cell, ok := header.HandleCell(text); ok && gone {
+		id, _, _ := strings.Cut(text[len(header.HandlePrefix+cell+"."):], ".")
+		if ended, failed := sessions.Get(ctx, id); failed == nil && ended.Ended != nil {
 			return ended, nil
 		}
 	}
@@ -317,9 +318,6 @@ func idOf(ctx context.Context, sessions *remote.Sessions, text string) (string, 
 	found, err := find(ctx, sessions, text)
 	return found.ID, err
 }
-
-// handleParts are the version, the cell, the session, the generation and the MAC of a handle.
-const handleParts = 5
 
 type sessionSubjectCmd struct {
 	Subject string `arg:"" help:"Whose state."`
