@@ -260,3 +260,22 @@ func validMethods(prefix, acr string, amr []string) error {
 	}
 	return nil
 }
+
+// recognised checks when somebody was recognised, and returns it as sessions keep it; now for the zero time.
+func recognised(field string, at, now time.Time) (time.Time, error) {
+	if at.IsZero() {
+		at = now
+	}
+	if at.After(now.Add(time.Minute)) || at.Before(time.Unix(0, 0)) {
+		return at, &journal.InvalidError{Field: field, Problem: "is not in the past"}
+	}
+	return second(at), nil
+}
+
+// validExpect checks what a command was decided on.
+func validExpect(field string, e journal.Expect) error {
+	if e < journal.Exists {
+		return &journal.InvalidError{Field: field, Problem: "is no version: give journal.Any for any"}
+	}
+	return nil
+}

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"example.com/vidimus/entity"
 	"example.com/vidimus/internal/clock"
@@ -42,8 +41,8 @@ func (s *Sessions) Change(ctx context.Context, id string, c Change) (Session, er
 }
 
 func (s *Sessions) validChange(c Change, declared map[string]Attribute) (_ Change, err error) {
-	if c.Expect < journal.Exists {
-		return c, &journal.InvalidError{Field: "Change.Expect", Problem: "is no version: give journal.Any for any"}
+	if err := validExpect("Change.Expect", c.Expect); err != nil {
+		return c, err
 	}
 	if len(c.Unset) > MaxAttributes {
 		return c, &journal.InvalidError{Field: "Change.Unset", Problem: fmt.Sprintf("names more than %d", MaxAttributes)}
@@ -104,10 +103,6 @@ func (s *Sessions) do(
 // requests that are under way, and it is never answered with the next one. Errors are those of [Sessions.Change].
 func (s *Sessions) StepUp(ctx context.Context, id string, u StepUp) (Started, error) {
 	now, said := moment(), u.says()
-	if u.AuthTime.IsZero() {
-		u.AuthTime = now
-	}
-	u.AuthTime = second(u.AuthTime)
 	for _, err := range []error{
 		validMethods("StepUp.", u.ACR, u.AMR), validScopes("StepUp.Scopes", u.Scopes), text("StepUp.By", u.By, maxBy, false),
 	} {
@@ -115,11 +110,12 @@ func (s *Sessions) StepUp(ctx context.Context, id string, u StepUp) (Started, er
 			return Started{}, err
 		}
 	}
-	if u.AuthTime.After(now.Add(time.Minute)) || u.AuthTime.Before(time.Unix(0, 0)) {
-		return Started{}, &journal.InvalidError{Field: "StepUp.AuthTime", Problem: "is not in the past"}
+	var err error
+	if u.AuthTime, err = recognised("StepUp.AuthTime", u.AuthTime, now); err != nil {
+		return Started{}, err
 	}
-	if u.Expect < journal.Exists {
-		return Started{}, &journal.InvalidError{Field: "StepUp.Expect", Problem: "is no version: give journal.Any for any"}
+	if err := validExpect("StepUp.Expect", u.Expect); err != nil {
+		return Started{}, err
 	}
 	o := &entity.Options{ID: u.ID, Said: said, Expect: &u.Expect}
 	of, err := s.do(ctx, id, stepNow{u, now}, o, func(after *life) error {

@@ -67,7 +67,6 @@ func (s *Sessions) Start(ctx context.Context, st Start) (Started, error) {
 
 func (s *Sessions) validStart(st *Start) (err error) {
 	const f = "Start."
-	now := clock.Now()
 	st.Device = st.Device.Clean()
 	for _, check := range []error{
 		text(f+"Tenant", st.Tenant, maxTenant, false),
@@ -97,13 +96,9 @@ func (s *Sessions) validStart(st *Start) (err error) {
 	if len(st.Scopes) == 0 {
 		return &journal.InvalidError{Field: f + "Scopes", Problem: "are empty: leave them out for the usual ones"}
 	}
-	if st.AuthTime.IsZero() {
-		st.AuthTime = now
+	if st.AuthTime, err = recognised(f+"AuthTime", st.AuthTime, clock.Now()); err != nil {
+		return err
 	}
-	if st.AuthTime.After(now.Add(time.Minute)) || st.AuthTime.Before(time.Unix(0, 0)) {
-		return &journal.InvalidError{Field: f + "AuthTime", Problem: "is not in the past"}
-	}
-	st.AuthTime = second(st.AuthTime)
 	if st.Idle == 0 {
 		st.Idle = s.cfg.Idle
 	}
