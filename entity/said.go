@@ -71,13 +71,15 @@ func saidBy(e *journal.EventData) string {
 // MaySay reports whether the command that an event is the first of may have said this, see [Options.Said]: false if it
 // said something else, true also if nobody knows.
 func MaySay(e *journal.EventData, said any) bool {
-	was, is := saidBy(e), digest(said)
-	return was == "" || is == "" || was == is
+	return alike(saidBy(e), digest(said))
 }
+
+// alike reports whether two digests may be of the same: nobody knows of an empty one.
+func alike(was, is string) bool { return was == "" || is == "" || was == is }
 
 // same returns journal.ErrIDReused if the command that was found said something else.
 func (t *try[S]) same(h *history[S]) error {
-	if was, is := h.said, t.said(); was != "" && is != "" && was != is {
+	if !alike(h.said, t.said()) {
 		return fmt.Errorf("%s: %w: the command %s was carried out and said something else; give each command an id of "+
 			"its own, and repeat one only as it was", t.entity.Stream(t.id), journal.ErrIDReused, t.name)
 	}
