@@ -84,21 +84,28 @@ func (b *boundedListener) enter() bool {
 
 // makeRoom closes the connection that has waited for longest, if that is long enough, and returns when to look again.
 func (b *boundedListener) makeRoom() time.Duration {
+	c, again := b.oldest()
+	if c != nil {
+		_ = c.Close() // the server finds out when it reads
+	}
+	return again
+}
+
+// oldest takes the connection that has waited for longest out of those that wait, if that is long enough, and returns
+// when to look again.
+func (b *boundedListener) oldest() (c *boundedConn, again time.Duration) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	first := b.mu.idle.Front()
 	if first == nil {
-		b.mu.Unlock()
-		return idleGrace
+		return nil, idleGrace
 	}
-	c := first.Value.(*boundedConn)
+	c = first.Value.(*boundedConn)
 	if young := idleGrace - clock.Since(c.since); young > 0 {
-		b.mu.Unlock()
-		return young
+		return nil, young
 	}
 	b.forget(c)
-	b.mu.Unlock()
-	_ = c.Close() // the server finds out when it reads
-	return idleGrace
+	return c, idleGrace
 }
 
 // state notes which connections wait for a request. It is an http.Server's ConnState.
