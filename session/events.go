@@ -33,6 +33,9 @@ func SubjectStream(tenant, subject string) journal.Stream {
 	return journal.Stream(subjectCategory + "-" + passport.SubjectKey(tenant, subject))
 }
 
+// activityStream returns the stream of what a subject did, by its key.
+func activityStream(key string) journal.Stream { return journal.Stream(activityCategory + "-" + key) }
+
 // Types of events that end things, beside those of the entities.
 const (
 	typeTenantRevoked = "tenant.revoked"

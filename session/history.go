@@ -51,8 +51,7 @@ type past struct{ own, activity journal.Stream }
 func sessionPast(id string) past { return past{own: Stream(id)} }
 
 func subjectPast(tenant, subject string) past {
-	activity := activityCategory + "-" + passport.SubjectKey(tenant, subject)
-	return past{own: SubjectStream(tenant, subject), activity: journal.Stream(activity)}
+	return past{SubjectStream(tenant, subject), activityStream(passport.SubjectKey(tenant, subject))}
 }
 
 // spot is how far a past was read.

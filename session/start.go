@@ -232,7 +232,7 @@ func (s *Sessions) newSubject(key string, st *Start, at journal.Version) (journa
 
 // note returns the append that notes in a subject's stream of activities which sessions it has ended, and which begun.
 func note(key, begun string, over ...string) (journal.Append, error) {
-	a := journal.Append{Stream: journal.Stream(activityCategory + "-" + key), Expect: journal.Any}
+	a := journal.Append{Stream: activityStream(key), Expect: journal.Any}
 	add := func(what, sid string) error {
 		data, err := json.Marshal(activity{sid})
 		a.Events = append(a.Events, journal.EventData{ID: journal.NewID(), Type: what, Data: data})
