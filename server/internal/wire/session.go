@@ -178,7 +178,7 @@ func ToAttributes(field string, m *pb.Attributes) (session.State, error) {
 	if err := known(field, m); err != nil {
 		return nil, err
 	}
-	text, err := payload(field, m.GetData(), m.GetJson())
+	text, err := ToDetail(field, m)
 	if err != nil {
 		return nil, err
 	}
