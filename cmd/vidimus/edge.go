@@ -404,17 +404,3 @@ func serveAuth(ctx context.Context, logger *slog.Logger, l net.Listener, h http.
 	}
 	return <-drained
 }
-
-// noise is what net/http says of connections. Anybody can cause it, so the log is told now and then.
-type noise struct {
-	slog.Handler
-	*seldom
-}
-
-// Handle is for [slog.Handler].
-func (n noise) Handle(ctx context.Context, r slog.Record) error {
-	if !n.due() {
-		return nil
-	}
-	return n.Handler.Handle(ctx, r)
-}

@@ -13,7 +13,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"example.com/vidimus/cmd/vidimus/internal/screen"
@@ -25,7 +24,7 @@ import (
 	"example.com/vidimus/session"
 )
 
-// legacyEvery is how often it is said how the migration goes, and how often what is in its way.
+// legacyEvery is how often it is said how the migration goes.
 const legacyEvery = time.Minute
 
 // legacyGate is a gate with what its operator is told.
@@ -271,31 +270,4 @@ func (j *legacyJournal) Start(ctx context.Context, s legacy.SignIn) (string, err
 		j.tell.warn("a cookie of the older application is not imported", "error", inMap(err))
 	}
 	return handle, err
-}
-
-// seldom warns of what may happen with every request: of the first, and then once in a while. Goroutines may share it.
-type seldom struct {
-	logger *slog.Logger
-	mu     struct {
-		sync.Mutex
-		next time.Time
-	}
-}
-
-func (s *seldom) warn(message string, args ...any) {
-	if s.due() {
-		s.logger.Warn(message, args...)
-	}
-}
-
-// due reports whether it is time to say something, and counts on it to be said.
-func (s *seldom) due() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := clock.Now()
-	due := !now.Before(s.mu.next)
-	if due {
-		s.mu.next = now.Add(legacyEvery)
-	}
-	return due
 }

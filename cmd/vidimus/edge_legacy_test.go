@@ -355,11 +355,11 @@ func TestWhatIsInTheWayIsToldOnceAMinute(t *testing.T) {
 			}
 		}
 		try(1)
-		time.Sleep(legacyEvery - time.Nanosecond)
+		time.Sleep(seldomEvery - time.Nanosecond)
 		try(1)
 		time.Sleep(time.Nanosecond)
 		try(2)
-		time.Sleep(legacyEvery)
+		time.Sleep(seldomEvery)
 		for _, usual := range []error{legacy.ErrSpent, context.Canceled} {
 			behind.err = usual
 			_ = j.Foretell(t.Context(), legacy.SignIn{})

@@ -24,7 +24,7 @@ func TestNoiseIsToldNowAndThen(t *testing.T) {
 			if got := bytes.Count(told.Bytes(), []byte(`level=WARN msg="a bad handshake"`)); got != want {
 				t.Errorf("there are %d lines, want %d", got, want)
 			}
-			time.Sleep(legacyEvery)
+			time.Sleep(seldomEvery)
 		}
 	})
 }
