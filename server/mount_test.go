@@ -7,8 +7,10 @@ package server_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -94,7 +96,9 @@ func TestRequestsShareTheirMemory(t *testing.T) {
 	t.Parallel()
 	n := start(t, server.Config{RequestBytes: 17 << 20})
 	secret := n.token(t, "admin")
-	send := func(body io.Reader, encoding string) (*http.Response, error) {
+	// What is written to the slow request has to be read before the others are sent, and no network between them keeps it.
+	unbuffered := n.inProcess(t)
+	send := func(client *http.Client, body io.Reader, encoding string) (*http.Response, error) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
 			n.url+vidimusv1connect.JournalServiceAppendProcedure, body)
 		if err != nil {
@@ -105,10 +109,10 @@ func TestRequestsShareTheirMemory(t *testing.T) {
 		if encoding != "" {
 			r.Header.Set("Content-Encoding", encoding)
 		}
-		return http.DefaultClient.Do(r)
+		return client.Do(r)
 	}
-	said := func(body io.Reader, encoding string) string {
-		res, err := send(body, encoding)
+	said := func(client *http.Client, body io.Reader, encoding string) string {
+		res, err := send(client, body, encoding)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +131,7 @@ func TestRequestsShareTheirMemory(t *testing.T) {
 	}
 	slow, rest := io.Pipe()
 	ended := make(chan string, 1)
-	go func() { ended <- said(slow, "") }()
+	go func() { ended <- said(unbuffered, slow, "") }()
 	part := bytes.Repeat([]byte(" "), 1<<20)
 	for range 10 {
 		if _, err := rest.Write(part); err != nil {
@@ -144,7 +148,7 @@ func TestRequestsShareTheirMemory(t *testing.T) {
 		{"a large one", "", large, true},
 		{"a small one that may unpack to a large one", "gzip", bytes.NewReader(packed.Bytes()), true},
 	} {
-		if got := said(c.body, c.encoding); strings.Contains(got, `"LIMIT"`) != c.refused &&
+		if got := said(http.DefaultClient, c.body, c.encoding); strings.Contains(got, `"LIMIT"`) != c.refused &&
 			strings.Contains(got, "resource_exhausted") != c.refused {
 			t.Errorf("beside a request of 10 MiB %s is answered %.300s; refused should be %t", c.name, got, c.refused)
 		}
@@ -156,7 +160,29 @@ func TestRequestsShareTheirMemory(t *testing.T) {
 	if got := <-ended; !strings.Contains(got, "position") {
 		t.Errorf("the slow one is answered %.300s, want a position", got)
 	}
-	if got := said(bytes.NewReader(packed.Bytes()), "gzip"); !strings.Contains(got, "position") {
+	if got := said(http.DefaultClient, bytes.NewReader(packed.Bytes()), "gzip"); !strings.Contains(got, "position") {
 		t.Errorf("when it is done, a packed one is answered %.300s, want a position", got)
 	}
+}
+
+// inProcess returns a client whose connections to the node hold nothing back: what is written has been read.
+func (n *node) inProcess(t *testing.T) *http.Client {
+	t.Helper()
+	l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- n.Serve(ctx, l) }()
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		here, there := net.Pipe()
+		l.conns <- near{there}
+		return here, nil
+	}}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Serve returned %v, want nil", err)
+		}
+	})
+	return &http.Client{Transport: transport}
 }
