@@ -123,12 +123,7 @@ func TestRequestsShareTheirMemory(t *testing.T) {
 		}
 		return string(text)
 	}
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	_, err := io.WriteString(z, `{"appends":[{"stream":"p-1","events":[{"type":"x"}]}]}`)
-	if err != nil || z.Close() != nil {
-		t.Fatal(err)
-	}
+	packed := zipped(t, `{"appends":[{"stream":"p-1","events":[{"type":"x"}]}]}`)
 	slow, rest := io.Pipe()
 	ended := make(chan string, 1)
 	go func() { ended <- said(unbuffered, slow, "") }()
@@ -146,23 +141,36 @@ func TestRequestsShareTheirMemory(t *testing.T) {
 	}{
 		{"a small one", "", strings.NewReader(`{"appends":[{"stream":"s-1","events":[{"type":"x"}]}]}`), false},
 		{"a large one", "", large, true},
-		{"a small one that may unpack to a large one", "gzip", bytes.NewReader(packed.Bytes()), true},
+		{"a small one that may unpack to a large one", "gzip", bytes.NewReader(packed), true},
 	} {
 		if got := said(http.DefaultClient, c.body, c.encoding); strings.Contains(got, `"LIMIT"`) != c.refused &&
 			strings.Contains(got, "resource_exhausted") != c.refused {
 			t.Errorf("beside a request of 10 MiB %s is answered %.300s; refused should be %t", c.name, got, c.refused)
 		}
 	}
-	_, err = io.WriteString(rest, `{"appends":[{"stream":"l-1","events":[{"type":"x"}]}]}`)
+	_, err := io.WriteString(rest, `{"appends":[{"stream":"l-1","events":[{"type":"x"}]}]}`)
 	if err != nil || rest.Close() != nil {
 		t.Fatal(err)
 	}
 	if got := <-ended; !strings.Contains(got, "position") {
 		t.Errorf("the slow one is answered %.300s, want a position", got)
 	}
-	if got := said(http.DefaultClient, bytes.NewReader(packed.Bytes()), "gzip"); !strings.Contains(got, "position") {
+	if got := said(http.DefaultClient, bytes.NewReader(packed), "gzip"); !strings.Contains(got, "position") {
 		t.Errorf("when it is done, a packed one is answered %.300s, want a position", got)
 	}
+}
+
+func zipped(t *testing.T, text string) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := io.WriteString(z, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return packed.Bytes()
 }
 
 // inProcess returns a client whose connections to the node hold nothing back: what is written has been read.
