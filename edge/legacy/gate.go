@@ -32,11 +32,8 @@ const (
 	Refuse Stage = "refuse"
 )
 
-// Limits of a [Gate].
-const (
-	// DefaultPatience is how long a comparison may hold up a request.
-	DefaultPatience = 100 * time.Millisecond
-)
+// DefaultPatience is how long a comparison may hold up a request.
+const DefaultPatience = 100 * time.Millisecond
 
 // Journal is where sessions live; edge/legacy/sessionlegacy has one on package session. Goroutines share it.
 type Journal interface {
