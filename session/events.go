@@ -173,6 +173,11 @@ func (subjectChanged) EventType() string { return "subject.changed" }
 func (subjectRevoked) EventType() string { return "subject.revoked" }
 func (subjectCarried) EventType() string { return "subject.carried" }
 
+// carries reports whether events of a type do nothing but carry a state on.
+func carries(name string) bool {
+	return name == (carried{}).EventType() || name == (subjectCarried{}).EventType()
+}
+
 // revocation is the data of the events that revoke more than one subject, or less.
 type revocation struct {
 	By     string    `json:"by,omitempty"`

@@ -50,7 +50,7 @@ func ways[S entity.State[S]](
 			return w, err
 		}
 		whole.Version, whole.Position = ev.Version, ev.Position
-		if ev.Type == (carried{}).EventType() || ev.Type == (subjectCarried{}).EventType() {
+		if carries(ev.Type) {
 			w.Carried++
 			continue
 		}

@@ -175,7 +175,7 @@ func (s *Sessions) entries(
 				yield(Entry{}, err)
 				return
 			}
-			if e.Type == (carried{}).EventType() || e.Type == (subjectCarried{}).EventType() {
+			if carries(e.Type) {
 				continue // nothing happened
 			}
 			var who struct {
