@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package stores opens a journal of each kind, for tests of what stands on one.
+// Package stores opens a journal of each kind, for tests of what stands on one, and counts what they read of it.
 //
 //	for name, open := range stores.All() {
 //		t.Run(name, func(t *testing.T) { … open(t) … })
