@@ -12,6 +12,7 @@ import (
 	"example.com/vidimus/entity"
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/schema"
 	"example.com/vidimus/passport"
 	"example.com/vidimus/timer"
 )
@@ -294,7 +295,7 @@ func (s *Sessions) End(ctx context.Context, id string, e Ended) (Session, error)
 // finish ends a session by an event, gives its place away and cancels its timer, also if its history cannot be read.
 // Alter may change the unit.
 func (s *Sessions) finish(
-	ctx context.Context, id string, event any, alter func(journal.Unit) journal.Unit,
+	ctx context.Context, id string, event schema.Event, alter func(journal.Unit) journal.Unit,
 ) (Session, error) {
 	if len(id) != sidSize {
 		return Session{}, passport.ErrNoSession
@@ -308,7 +309,7 @@ func (s *Sessions) finish(
 
 // decideEnd ends a session whose history can be read.
 func (s *Sessions) decideEnd(
-	ctx context.Context, id string, event any, fences []journal.Fence, alter func(journal.Unit) journal.Unit,
+	ctx context.Context, id string, event schema.Event, fences []journal.Fence, alter func(journal.Unit) journal.Unit,
 ) (Session, error) {
 	o := &entity.Options{Fences: fences}
 	res, err := s.lives.DoAlso(ctx, s.cell, id, finish{event}, o,

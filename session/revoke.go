@@ -16,6 +16,7 @@ import (
 	"example.com/vidimus/heartbeat"
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/schema"
 	"example.com/vidimus/passport"
 )
 
@@ -148,7 +149,7 @@ func (s *Sessions) endAll(ctx context.Context, key string, event ended, before c
 			ids = append(ids, t.sid)
 		}
 	}
-	return s.finishMany(ctx, ids, finishing{event: func(*look) any { return event }, unread: true})
+	return s.finishMany(ctx, ids, finishing{event: func(*look) schema.Event { return event }, unread: true})
 }
 
 // revokeKey revokes a signing key.
@@ -180,7 +181,7 @@ func (s *Sessions) Idle(ctx context.Context, fence journal.Fence, idle []IdleSes
 		}
 		since[i.ID] = i.Since.UTC()
 	}
-	return s.finishMany(ctx, ids, finishing{fences: []journal.Fence{fence}, event: func(l *look) any {
+	return s.finishMany(ctx, ids, finishing{fences: []journal.Fence{fence}, event: func(l *look) schema.Event {
 		now := moment()
 		if e := l.end(now); e != nil && e.Why == Revoked {
 			return ended{Revoked, e.By, e.Reason, now}
@@ -195,7 +196,7 @@ const finishMax = 500
 // finishing says how many sessions are to end.
 type finishing struct {
 	fences []journal.Fence
-	event  func(*look) any
+	event  func(*look) schema.Event
 	// unread: those whose history cannot be read end as well. The event is asked for with nothing but their ids.
 	unread bool
 }
@@ -279,12 +280,12 @@ func (s *Sessions) finishBatch(ctx context.Context, ids []string, f *finishing) 
 }
 
 // ending returns the unit that ends a session as it was seen.
-func (s *Sessions) ending(sid string, v *entity.Snapshot[life], event any) (journal.Unit, error) {
+func (s *Sessions) ending(sid string, v *entity.Snapshot[life], event schema.Event) (journal.Unit, error) {
 	u, err := leaving(sid, &v.State)
 	if err != nil {
 		return u, err
 	}
-	data, err := s.encode(event)
+	data, err := s.lives.Types().Encode(event)
 	u.Appends = append(u.Appends, journal.Append{
 		Stream: s.lives.Stream(sid), Expect: journal.Exactly(v.Version), Events: []journal.EventData{data},
 	})

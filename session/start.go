@@ -295,7 +295,7 @@ func (s *Sessions) thin(ctx context.Context, crowd *crowdError) error {
 		ids = append(ids, crowd.oldest[i].sid)
 	}
 	over := ended{Why: Evicted, At: moment()}
-	return s.finishMany(ctx, ids, finishing{event: func(*look) any { return over }, unread: true})
+	return s.finishMany(ctx, ids, finishing{event: func(*look) schema.Event { return over }, unread: true})
 }
 
 // places returns what makes room for one more session, if there is any, and which sessions that ends.
@@ -353,22 +353,13 @@ func (s *Sessions) evict(ctx context.Context, u *journal.Unit, key, sid string, 
 		u.Appends = append(u.Appends, a) // ended meanwhile: the start begins again
 		return nil
 	}
-	e, err := s.encode(ended{Why: Evicted, At: now})
+	e, err := s.lives.Types().Encode(ended{Why: Evicted, At: now})
 	if err != nil {
 		return err
 	}
 	a.Events = []journal.EventData{e}
 	u.Appends = append(u.Appends, a)
 	return nil
-}
-
-// encode makes an event of a session of a value.
-func (s *Sessions) encode(event any) (journal.EventData, error) {
-	of, ok := event.(schema.Event)
-	if !ok {
-		return journal.EventData{}, fmt.Errorf("session: %w: %T", schema.ErrUndeclared, event)
-	}
-	return s.lives.Types().Encode(of)
 }
 
 // vacate returns the write that gives a place away.

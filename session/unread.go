@@ -13,6 +13,7 @@ import (
 	"example.com/vidimus/entity"
 	"example.com/vidimus/internal/clock"
 	"example.com/vidimus/journal"
+	"example.com/vidimus/journal/schema"
 	"example.com/vidimus/passport"
 )
 
@@ -42,7 +43,7 @@ func (s *Sessions) unread(ctx context.Context, sid string) (v entity.Snapshot[li
 
 // endUnread ends a session whose history cannot be read.
 func (s *Sessions) endUnread(
-	ctx context.Context, sid string, event any, alter func(journal.Unit) journal.Unit,
+	ctx context.Context, sid string, event schema.Event, alter func(journal.Unit) journal.Unit,
 ) (Session, error) {
 	var err error
 	for range entity.DefaultTries {
@@ -74,7 +75,7 @@ const unreadPause = 5 * time.Millisecond
 
 // commitUnread writes the end of such a session at the version that it was seen at.
 func (s *Sessions) commitUnread(
-	ctx context.Context, sid string, v *entity.Snapshot[life], event any, alter func(journal.Unit) journal.Unit,
+	ctx context.Context, sid string, v *entity.Snapshot[life], event schema.Event, alter func(journal.Unit) journal.Unit,
 ) error {
 	u, err := s.ending(sid, v, event)
 	if err != nil {
