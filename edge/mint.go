@@ -93,8 +93,8 @@ func (m *mint) forget(handle string) {
 	m.mu.Unlock()
 }
 
-// fetch returns a passport that was asked for after the event of the order, and after the last change of its subject. It
-// returns [passport.ErrNoSession], [passport.ErrUnavailable], errCrowd, or the cause of ctx.
+// fetch returns a passport that was asked for after the event of the order, and after the last change of its subject.
+// It returns [passport.ErrNoSession], [passport.ErrUnavailable], errCrowd, or the cause of ctx.
 func (m *mint) fetch(ctx context.Context, handle string, order uint64, from netip.Addr) (*held, error) {
 	for range roundsOfMint {
 		h, err := m.join(ctx, handle, order, from)
