@@ -38,11 +38,7 @@ type boxOffice struct {
 func openBoxOffice(t *testing.T) boxOffice {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "boxoffice")
-	build := exec.Command("go", "build", "-o", program, "./examples/boxoffice")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build, err, out)
-	}
+	build(t, "./examples/boxoffice", program)
 	run := exec.Command(program, "-data", t.TempDir(), "-authority", "127.0.0.1:0", "-edge", "127.0.0.1:0")
 	run.Stderr = os.Stderr
 	out, err := run.StdoutPipe()

@@ -74,11 +74,7 @@ func buildMovable(t *testing.T, dir string) string {
 	list, err := json.Marshal(map[string]map[string]string{"Replace": {at: moved}})
 	must(t, err)
 	must(t, os.WriteFile(overlay, list, 0o600))
-	build := exec.Command("go", "build", "-overlay", overlay, "-o", binary, "./cmd/vidimus")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build, err, out)
-	}
+	build(t, "./cmd/vidimus", binary, "-overlay", overlay)
 	return binary
 }
 

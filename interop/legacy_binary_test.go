@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,16 @@ func launch(t *testing.T, cmd *exec.Cmd, stop func()) process {
 	return p
 }
 
+// build builds a program of the main module, with more flags of go build.
+func build(t *testing.T, program, to string, flags ...string) {
+	t.Helper()
+	build := exec.Command("go", slices.Concat([]string{"build", "-o", to}, flags, []string{program})...)
+	build.Dir = ".."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build, err, out)
+	}
+}
+
 // shop is a shop in the midst of its migration.
 type shop struct {
 	binary    string
@@ -79,11 +90,7 @@ func openShop(t *testing.T) *shop {
 	}
 	dir := t.TempDir()
 	s := &shop{binary: filepath.Join(dir, "vidimus"), dir: dir, secret: "as it stands in NEXTAUTH_SECRET, of any length"}
-	build := exec.Command("go", "build", "-o", s.binary, "./cmd/vidimus")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build, err, out)
-	}
+	build(t, "./cmd/vidimus", s.binary)
 	_, s.authority = s.run(t, "dev", "--data", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0")
 	code, err := os.ReadFile(filepath.Join("npm", "service.mjs"))
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,11 +29,7 @@ func openSample(t *testing.T) *sample {
 	t.Helper()
 	s := &sample{office: openBoxOffice(t)}
 	binary := &shop{binary: filepath.Join(t.TempDir(), "vidimus")}
-	build := exec.Command("go", "build", "-o", binary.binary, "./cmd/vidimus")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build, err, out)
-	}
+	build(t, "./cmd/vidimus", binary.binary)
 	asked, _ := binary.run(t, "edge", "--authority", s.office.parts["authority"], "--auth", "127.0.0.1:0",
 		"--listen", "127.0.0.1:0", "--sign-in", "/signin", "--sign-in", "/signout", "--open", "/assets/")
 	var said struct{ Auth string }
